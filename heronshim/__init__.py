@@ -1,0 +1,1 @@
+"""A stream processor that runs Storm topologies on a Python core."""

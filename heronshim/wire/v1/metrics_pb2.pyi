@@ -1,0 +1,86 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+MERGE_LAST: Merge
+MERGE_MAX: Merge
+MERGE_SUM: Merge
+MERGE_UNSPECIFIED: Merge
+
+class ErrorReport(_message.Message):
+    __slots__ = ["component", "count", "detail", "fingerprint", "message", "task", "time_ms"]
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    count: int
+    detail: str
+    fingerprint: str
+    message: str
+    task: int
+    time_ms: int
+    def __init__(self, time_ms: _Optional[int] = ..., task: _Optional[int] = ..., component: _Optional[str] = ..., message: _Optional[str] = ..., detail: _Optional[str] = ..., count: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+
+class Histogram(_message.Message):
+    __slots__ = ["buckets", "counts", "name"]
+    BUCKETS_FIELD_NUMBER: _ClassVar[int]
+    COUNTS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    buckets: _containers.RepeatedScalarFieldContainer[int]
+    counts: _containers.RepeatedScalarFieldContainer[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ..., buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class MetricsReport(_message.Message):
+    __slots__ = ["container", "errors", "incarnation", "interval_ms", "pid", "process", "tasks", "time_ms", "values"]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    PID_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    container: int
+    errors: _containers.RepeatedCompositeFieldContainer[ErrorReport]
+    incarnation: int
+    interval_ms: int
+    pid: int
+    process: str
+    tasks: _containers.RepeatedCompositeFieldContainer[TaskMetrics]
+    time_ms: int
+    values: _containers.RepeatedCompositeFieldContainer[NamedValue]
+    def __init__(self, process: _Optional[str] = ..., container: _Optional[int] = ..., time_ms: _Optional[int] = ..., interval_ms: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[TaskMetrics, _Mapping]]] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[ErrorReport, _Mapping]]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ...) -> None: ...
+
+class NamedValue(_message.Message):
+    __slots__ = ["merge", "name", "value"]
+    MERGE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    merge: Merge
+    name: str
+    value: float
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., merge: _Optional[_Union[Merge, str]] = ...) -> None: ...
+
+class TaskMetrics(_message.Message):
+    __slots__ = ["component", "histograms", "task", "values"]
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    HISTOGRAMS_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    component: str
+    histograms: _containers.RepeatedCompositeFieldContainer[Histogram]
+    task: int
+    values: _containers.RepeatedCompositeFieldContainer[NamedValue]
+    def __init__(self, task: _Optional[int] = ..., component: _Optional[str] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., histograms: _Optional[_Iterable[_Union[Histogram, _Mapping]]] = ...) -> None: ...
+
+class Merge(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = []
