@@ -4,31 +4,41 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class Source:
-    """Where the tuples of one batch come from; shared by all of them."""
+    """Where the tuples of one batch come from, and their roots; shared by all of them."""
 
-    __slots__ = ("component", "fields", "stream", "task")
+    __slots__ = ("children", "component", "counts", "edges", "fields", "roots", "stream", "task")
 
     def __init__(self, component: str, task: int, stream: str, fields: tuple[str, ...]) -> None:
         self.component = component
         self.task = task
         self.stream = stream
         self.fields = fields
+        self.roots: Any = None
+        """Per row one root, or a tuple of roots, or 0 for none; None when no row is tracked."""
+        self.edges: Any = None
+        """Beside `roots`."""
+        self.counts: bytes = b""
+        """Per row how many roots; empty when each has exactly one."""
+        self.children: list[int] | None = None
+        """Per row the XOR of edges emitted with the row as an anchor; made at first use."""
 
 
-class Tuple:
-    """Values of one tuple, by position or by field name: `tup[0]`, `tup["word"]`, `tup.values`."""
+class Tuple(msgspec.Struct, gc=False, eq=False):
+    """Values of one tuple, by position or by field name: `tup[0]`, `tup["word"]`, `tup.values`.
 
-    __slots__ = ("_entry", "_source", "values")
+    A struct of msgspec because one is made in half the time of a slotted class (47 ns against 99).
+    """
 
-    def __init__(self, values: list[Any], source: Source, entry: Any = None) -> None:  # noqa: ANN401
-        self.values: list[Any] = values
-        self._source = source
-        self._entry = entry
+    values: list[Any]
+    _source: Source
+    _row: int = 0
 
     @property
     def component(self) -> str:

@@ -1,0 +1,128 @@
+"""Data batches and outcomes <-> bytes. Costs are per batch; rows are one MessagePack blob."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from heronshim.core.codec.link import parse
+from heronshim.errors import RemoteProtocolError, ValueEncodingError
+from heronshim.wire.v1 import data_pb2
+
+
+def _refuse(value: object) -> Any:  # noqa: ANN401
+    msg = f"a value of type {type(value).__name__} has no MessagePack form"
+    raise NotImplementedError(msg)
+
+
+def _extension(code: int, data: memoryview) -> Any:  # noqa: ANN401
+    return msgspec.msgpack.Ext(code, bytes(data))
+
+
+pack_rows = msgspec.msgpack.Encoder(enc_hook=_refuse).encode
+"""Encode a list of rows; raises TypeError, NotImplementedError, OverflowError or RecursionError."""
+_unpack_rows = msgspec.msgpack.Decoder(list[list[Any]], ext_hook=_extension).decode
+ENCODING_ERRORS = (TypeError, NotImplementedError, OverflowError, ValueError, RecursionError)
+"""What pack_rows raises for a value that it cannot write."""
+
+
+def find_unwritable(row: list[Any], fields: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return (field name, reason) of the first value that cannot be written, or None."""
+    for position, value in enumerate(row):
+        try:
+            pack_rows([value])
+        except ENCODING_ERRORS as error:
+            name = fields[position] if position < len(fields) else f"#{position}"
+            return name, str(error)
+    return None
+
+
+def unwritable_error(
+    component: str, stream: str, row: list[Any], fields: tuple[str, ...]
+) -> ValueEncodingError | None:
+    """Return the error that names component, stream and field, or None when the row is fine."""
+    found = find_unwritable(list(row), fields)
+    if found is None:
+        return None
+    field, reason = found
+    msg = (
+        f'component "{component}", stream "{stream}", field "{field}": {reason}; emit text, bytes, '
+        "numbers of at most 64 bits, true, false, null, lists or maps"
+    )
+    return ValueEncodingError(msg)
+
+
+def encode_batch(
+    component: str,
+    stream: str,
+    row_count: int,
+    rows: bytes,
+    root_counts: bytes,
+    roots: bytes,
+    edges: bytes,
+) -> bytes:
+    """Return a DataBatch's payload; the columns are as in data.proto."""
+    return data_pb2.DataBatch(
+        component=component,
+        stream=stream,
+        row_count=row_count,
+        rows=rows,
+        root_counts=root_counts,
+        roots=roots,
+        edges=edges,
+    ).SerializeToString()
+
+
+def decode_batch(payload: bytes | memoryview) -> tuple[data_pb2.DataBatch, list[list[Any]]]:
+    """Return the batch and its rows.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or its columns do not fit each other.
+    """
+    batch = parse(data_pb2.DataBatch, payload)
+    try:
+        rows = _unpack_rows(batch.rows)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        msg = f'DataBatch.rows of "{batch.component}", stream "{batch.stream}": {error}'
+        raise RemoteProtocolError(msg) from error
+    pairs = sum(batch.root_counts) if batch.root_counts else len(rows)
+    columns_fit = len(batch.roots) == len(batch.edges) and (
+        len(batch.roots) == 8 * pairs or not (batch.roots or batch.root_counts)
+    )
+    counts_fit = not batch.root_counts or len(batch.root_counts) == len(rows)
+    if len(rows) != batch.row_count or not columns_fit or not counts_fit:
+        msg = (
+            f"DataBatch has {len(rows)} rows, row_count {batch.row_count}, "
+            f"{len(batch.root_counts)} root counts, {len(batch.roots)} bytes of roots and "
+            f"{len(batch.edges)} of edges; they do not fit"
+        )
+        raise RemoteProtocolError(msg)
+    return batch, rows
+
+
+def encode_outcomes(kinds: bytes, roots: bytes, xors: bytes, *, distinct: bool) -> bytes:
+    """Return an Outcomes' payload; `kinds` empty means all are acks."""
+    return data_pb2.Outcomes(
+        kinds=kinds, roots=roots, xors=xors, distinct=distinct
+    ).SerializeToString()
+
+
+def decode_outcomes(payload: bytes | memoryview) -> data_pb2.Outcomes:
+    """Return the outcomes.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or its columns do not fit each other.
+    """
+    outcomes = parse(data_pb2.Outcomes, payload)
+    count, rest = divmod(len(outcomes.roots), 8)
+    kinds_fit = not outcomes.kinds or (
+        len(outcomes.kinds) == count and max(outcomes.kinds, default=0) <= 2
+    )
+    if rest or len(outcomes.xors) != len(outcomes.roots) or not kinds_fit:
+        msg = (
+            f"Outcomes has {len(outcomes.kinds)} kinds, {len(outcomes.roots)} bytes of roots and "
+            f"{len(outcomes.xors)} of XORs; they do not fit"
+        )
+        raise RemoteProtocolError(msg)
+    return outcomes

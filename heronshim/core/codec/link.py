@@ -1,0 +1,146 @@
+"""Control messages of a link <-> bytes. Damaged bytes are the peer's fault: RemoteProtocolError."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from google.protobuf.message import DecodeError, Message
+
+from heronshim.core.stream.link import Hello, Role
+from heronshim.errors import ErrorCode, RemoteProtocolError
+from heronshim.wire.v1 import link_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Decoded = TypeVar("Decoded", bound=Message)
+
+
+def parse(kind: type[Decoded], payload: bytes | memoryview) -> Decoded:
+    """Return a message of `kind`.
+
+    Raises:
+        RemoteProtocolError: the bytes are not one; names the message.
+    """
+    message = kind()
+    try:
+        message.ParseFromString(bytes(payload))
+    except DecodeError as error:
+        msg = f"{kind.DESCRIPTOR.name} of {len(payload)} bytes cannot be read: {error}"
+        raise RemoteProtocolError(msg) from error
+    return message
+
+
+def encode_hello(hello: Hello) -> bytes:
+    """Return a Hello's payload."""
+    return link_pb2.Hello(
+        protocol_version=hello.protocol_version,
+        topology_id=hello.topology_id,
+        role=hello.role.value,  # type: ignore[arg-type]
+        process=hello.process,
+        tasks=hello.tasks,
+        incarnation=hello.incarnation,
+        attempt=hello.attempt,
+        token=hello.token,
+        pid=hello.pid,
+        container=hello.container,
+    ).SerializeToString()
+
+
+def decode_hello(payload: bytes | memoryview) -> Hello:
+    """Return what a Hello says.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or its role is unknown.
+    """
+    message = parse(link_pb2.Hello, payload)
+    try:
+        role = Role(message.role)
+    except ValueError as error:
+        msg = f"Hello.role is {message.role}; expected 1 to 5"
+        raise RemoteProtocolError(msg) from error
+    return Hello(
+        topology_id=message.topology_id,
+        role=role,
+        process=message.process,
+        incarnation=message.incarnation,
+        attempt=message.attempt,
+        token=message.token,
+        tasks=tuple(message.tasks),
+        pid=message.pid,
+        container=message.container,
+        protocol_version=message.protocol_version,
+    )
+
+
+def encode_hello_ack(frame_bytes_max: int, heartbeat_ms: int) -> bytes:
+    """Return a HelloAck's payload."""
+    return link_pb2.HelloAck(
+        protocol_version=1, frame_bytes_max=frame_bytes_max, heartbeat_ms=heartbeat_ms
+    ).SerializeToString()
+
+
+def encode_error(code: ErrorCode, message: str, *, retryable: bool = False) -> bytes:
+    """Return an Error's payload."""
+    return link_pb2.Error(
+        code=code.value,  # type: ignore[arg-type]
+        message=message,
+        retryable=retryable,
+    ).SerializeToString()
+
+
+def decode_error(payload: bytes | memoryview) -> tuple[ErrorCode, str, bool]:
+    """Return (code, message, retryable); an unknown code reads as INTERNAL."""
+    message = parse(link_pb2.Error, payload)
+    try:
+        code = ErrorCode(message.code)
+    except ValueError:
+        code = ErrorCode.INTERNAL
+    return code, message.message, message.retryable
+
+
+def encode_credit(grants: Mapping[int, int]) -> bytes:
+    """Return a Credit's payload: task -> bytes."""
+    tasks = sorted(grants)
+    return link_pb2.Credit(tasks=tasks, bytes=[grants[task] for task in tasks]).SerializeToString()
+
+
+def decode_credit(payload: bytes | memoryview) -> list[tuple[int, int]]:
+    """Return (task, bytes) pairs.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or its columns differ in length.
+    """
+    message = parse(link_pb2.Credit, payload)
+    if len(message.tasks) != len(message.bytes):
+        msg = f"Credit has {len(message.tasks)} tasks and {len(message.bytes)} byte counts"
+        raise RemoteProtocolError(msg)
+    return list(zip(message.tasks, message.bytes, strict=True))
+
+
+def encode_credit_request(wanted: Mapping[int, int]) -> bytes:
+    """Return a CreditRequest's payload: task -> bytes that wait."""
+    tasks = sorted(wanted)
+    return link_pb2.CreditRequest(
+        tasks=tasks, bytes=[wanted[task] for task in tasks]
+    ).SerializeToString()
+
+
+def decode_credit_request(payload: bytes | memoryview) -> list[int]:
+    """Return the tasks that credit is asked for."""
+    return list(parse(link_pb2.CreditRequest, payload).tasks)
+
+
+def encode_heartbeat(last_sequence: int) -> bytes:
+    """Return a LinkHeartbeat's payload."""
+    return link_pb2.LinkHeartbeat(last_sequence=last_sequence).SerializeToString()
+
+
+def decode_heartbeat(payload: bytes | memoryview) -> int:
+    """Return the sequence number of the last frame the peer sent before."""
+    return parse(link_pb2.LinkHeartbeat, payload).last_sequence
+
+
+def encode_bye(last_sequence: int, reason: str) -> bytes:
+    """Return a Bye's payload."""
+    return link_pb2.Bye(last_sequence=last_sequence, reason=reason).SerializeToString()
