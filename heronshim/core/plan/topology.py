@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    Values = Mapping[str, object]
 
 DEFAULT_STREAM = "default"
 """Stream id used when the author names none."""
@@ -86,7 +87,7 @@ class Grouping:
     kind: GroupingKind
     fields: tuple[str, ...] = ()
     object: str = ""
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Values = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +122,14 @@ class Component:
     kind: ComponentKind
     object: str
     language: Language = Language.PYTHON
-    arguments: Mapping[str, object] = field(default_factory=dict)
+    arguments: Values = field(default_factory=dict)
     parallelism: int = 1
     tasks: int | None = None
     """None: as many as `parallelism`."""
     outputs: tuple[OutputStream, ...] = ()
     inputs: tuple[InputStream, ...] = ()
-    options: Mapping[str, object] = field(default_factory=dict)
-    user_config: Mapping[str, object] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
+    user_config: Values = field(default_factory=dict)
     source: SourceLine | None = None
 
     @property
@@ -149,8 +150,8 @@ class Topology:
     components: tuple[Component, ...]
     """Ascending by id."""
     id: str = ""
-    options: Mapping[str, object] = field(default_factory=dict)
-    user_config: Mapping[str, object] = field(default_factory=dict)
+    options: Values = field(default_factory=dict)
+    user_config: Values = field(default_factory=dict)
     dialect: Dialect = Dialect.HERONSHIM
 
     def component(self, component_id: str) -> Component:
