@@ -1,0 +1,1 @@
+"""Fixtures for authors' tests; pytest finds them by the entry point "heronshim"."""
