@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from heronshim.core.plan.topology import DEFAULT_STREAM
+from heronshim.api.spec import ComponentSpec
+from heronshim.core.plan.topology import DEFAULT_STREAM, ComponentKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from heronshim.api.context import Context
+    from heronshim.api.spec import Inputs, Outputs
     from heronshim.api.tuple import Tuple
 
 
@@ -27,6 +29,47 @@ class Spout:
 
     outputs: ClassVar[Any] = ()
     """Field names of the default stream, or a mapping of stream id to field names or Stream."""
+
+    @classmethod
+    def spec(
+        cls,
+        *,
+        name: str | None = None,
+        parallelism: int = 1,
+        tasks: int | None = None,
+        outputs: Outputs | None = None,
+        options: Mapping[str, object] | None = None,
+        config: Mapping[str, object] | None = None,
+        args: Mapping[str, object] | None = None,
+        **arguments: object,
+    ) -> ComponentSpec:
+        """Declare a component of this class.
+
+        Every other keyword is an argument of the constructor; `args` holds those whose names
+        `spec` keeps for itself. Nothing is checked before the topology is built.
+
+        Args:
+            name: the component's id; by default the attribute that the spec is assigned to.
+            parallelism: executors, from 1.
+            tasks: at least `parallelism`; by default as many.
+            outputs: instead of the class's `outputs`.
+            options: fields of heronshim.config.ComponentOptions.
+            config: the author's own configuration, over the topology's, key by key.
+            args: constructor arguments by name.
+        """
+        return ComponentSpec(
+            ComponentKind.SPOUT,
+            cls,
+            name=name,
+            parallelism=parallelism,
+            tasks=tasks,
+            inputs=None,
+            outputs=outputs,
+            options=options,
+            config=config,
+            args=args,
+            arguments=arguments,
+        )
 
     def open(self, config: Mapping[str, Any], context: Context) -> None:
         """Called once before anything else."""
@@ -42,19 +85,20 @@ class Spout:
 
     def next_tuple(self) -> None:
         """Emit what there is, usually one tuple, and return at once; nothing is fine too."""
-        raise NotImplementedError(f"{type(self).__name__} does not define next_tuple")
+        msg = f"{type(self).__name__} does not define next_tuple"
+        raise NotImplementedError(msg)
 
-    def ack(self, id: Any) -> None:  # noqa: A002, ANN401
+    def ack(self, id: Any) -> None:  # noqa: A002
         """The tree of the tuple emitted with this id is complete."""
 
-    def fail(self, id: Any) -> None:  # noqa: A002, ANN401
+    def fail(self, id: Any) -> None:  # noqa: A002
         """The tree of the tuple emitted with this id failed or timed out."""
 
     def emit(
         self,
         values: Sequence[Any],
         *,
-        id: Any = None,  # noqa: A002, ANN401
+        id: Any = None,  # noqa: A002
         stream: str = DEFAULT_STREAM,
     ) -> Sequence[int]:
         """Emit a tuple and return the tasks it goes to; with an id its tree is tracked.
@@ -69,7 +113,7 @@ class Spout:
         task: int,
         values: Sequence[Any],
         *,
-        id: Any = None,  # noqa: A002, ANN401
+        id: Any = None,  # noqa: A002
         stream: str = DEFAULT_STREAM,
     ) -> Sequence[int]:
         """Emit to one task on a direct stream; returns no task if it does not subscribe.
@@ -94,6 +138,49 @@ class Bolt:
     auto_anchor: ClassVar[bool] = True
     """Whether emits inside `execute` are anchored to its tuple."""
 
+    @classmethod
+    def spec(
+        cls,
+        *,
+        name: str | None = None,
+        parallelism: int = 1,
+        tasks: int | None = None,
+        inputs: Inputs | None = None,
+        outputs: Outputs | None = None,
+        options: Mapping[str, object] | None = None,
+        config: Mapping[str, object] | None = None,
+        args: Mapping[str, object] | None = None,
+        **arguments: object,
+    ) -> ComponentSpec:
+        """Declare a component of this class.
+
+        Every other keyword is an argument of the constructor; `args` holds those whose names
+        `spec` keeps for itself. Nothing is checked before the topology is built.
+
+        Args:
+            name: the component's id; by default the attribute that the spec is assigned to.
+            parallelism: executors, from 1.
+            tasks: at least `parallelism`; by default as many.
+            inputs: a list of components or streams to shuffle from, or a mapping to groupings.
+            outputs: instead of the class's `outputs`.
+            options: fields of heronshim.config.ComponentOptions.
+            config: the author's own configuration, over the topology's, key by key.
+            args: constructor arguments by name.
+        """
+        return ComponentSpec(
+            ComponentKind.BOLT,
+            cls,
+            name=name,
+            parallelism=parallelism,
+            tasks=tasks,
+            inputs=inputs,
+            outputs=outputs,
+            options=options,
+            config=config,
+            args=args,
+            arguments=arguments,
+        )
+
     def prepare(self, config: Mapping[str, Any], context: Context) -> None:
         """Called once before the first tuple."""
 
@@ -102,7 +189,8 @@ class Bolt:
 
     def execute(self, tup: Tuple) -> None:
         """Take one tuple. Raising fails it (see the option on_user_exception)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define execute")
+        msg = f"{type(self).__name__} does not define execute"
+        raise NotImplementedError(msg)
 
     def emit(
         self,
@@ -166,4 +254,5 @@ class CustomGrouping:
 
     def choose_tasks(self, values: Sequence[Any]) -> Sequence[int]:
         """Return the tasks that get a tuple of these values: none, one or several."""
-        raise NotImplementedError(f"{type(self).__name__} does not define choose_tasks")
+        msg = f"{type(self).__name__} does not define choose_tasks"
+        raise NotImplementedError(msg)

@@ -16,10 +16,10 @@ class TaskHook:
     def emit(self, values: Sequence[Any], stream: str, tasks: Sequence[int]) -> None:
         """A tuple was emitted to `tasks`."""
 
-    def spout_ack(self, message_id: Any, latency_ms: float) -> None:  # noqa: ANN401
+    def spout_ack(self, message_id: Any, latency_ms: float) -> None:
         """A tree completed."""
 
-    def spout_fail(self, message_id: Any, latency_ms: float) -> None:  # noqa: ANN401
+    def spout_fail(self, message_id: Any, latency_ms: float) -> None:
         """A tree failed."""
 
     def bolt_execute(self, tup: Tuple, latency_ms: float) -> None:

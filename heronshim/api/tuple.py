@@ -65,14 +65,15 @@ class Tuple(msgspec.Struct, gc=False, eq=False):
         """Whether the engine made it as a tick."""
         return self._source.stream == "__tick" and self._source.component == "__system"
 
-    def __getitem__(self, key: int | str) -> Any:  # noqa: ANN401
+    def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, int):
             return self.values[key]
         try:
             return self.values[self._source.fields.index(key)]
         except ValueError:
             names = ", ".join(self._source.fields)
-            msg = f'stream "{self.stream}" of "{self.component}" has no field "{key}"; it has: {names}'
+            stream = f'stream "{self.stream}" of "{self.component}"'
+            msg = f'{stream} has no field "{key}"; it has: {names}'
             raise KeyError(msg) from None
 
     def __len__(self) -> int:
