@@ -1,0 +1,355 @@
+"""The connecting side of a link: socket, hello, sequences, heartbeats, back-off.
+
+One connection is one link: whatever ends it, the socket is closed, and a new one with the next
+attempt number follows after the back-off. The owner's loop drives it:
+
+    link = DealerLink(context, hello, poller)
+    link.connect(endpoint, now_ns)
+    loop:
+        poll until link.next_deadline_ns(); link.tick(now_ns)
+        while (frame := link.receive(now_ns)) is not None: ...
+        for event in link.take_events(): ...
+
+States: IDLE (no endpoint), WAITING (back-off), GREETING (hello sent), UP (acknowledged).
+No call blocks. One thread.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from itertools import count
+from typing import TYPE_CHECKING, NamedTuple
+
+import zmq
+
+from heronshim.core.codec.link import decode_error, encode_bye, encode_heartbeat, encode_hello
+from heronshim.core.io.sockets import dealer
+from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
+from heronshim.core.stream.link import Hello, SequenceWatch
+from heronshim.errors import ErrorCode, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Payload: TypeAlias = bytes | bytearray | memoryview | zmq.Frame
+
+HELLO_TIMEOUT_NS = 250_000_000
+"""A socket without an acknowledgement by then is closed: a failed connect is silent."""
+HEARTBEAT_INTERVAL_NS = 200_000_000
+BACKOFF_MIN_NS = 50_000_000
+BACKOFF_MAX_NS = 1_000_000_000
+BACKOFF_RESET_NS = 1_000_000_000
+"""A link that was up for this long starts again with the shortest back-off."""
+BYE_LINGER_MS = 100
+"""How long a closed socket may take to get its last frame out."""
+_NEVER_NS = 1 << 62
+_MONITOR_EVENT = struct.Struct("=HI")
+_MONITORED = (
+    zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+)
+_monitor_number = count(1)
+
+
+class LinkState(StrEnum):
+    """How far a link has come."""
+
+    IDLE = "idle"
+    WAITING = "waiting"
+    GREETING = "greeting"
+    UP = "up"
+
+
+class LinkEventKind(StrEnum):
+    """What happened to a link."""
+
+    JOINED = "joined"
+    """The peer acknowledged the hello: frames may be sent."""
+    REFUSED = "refused"
+    """The peer answered with an Error; `code` says which."""
+    FRAMES_LOST = "frames_lost"
+    """`count` frames of the peer never came."""
+    ENDED = "ended"
+    """A link that was up is no more; `clean` when the peer said bye."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkEvent:
+    """Something the owner may act on."""
+
+    kind: LinkEventKind
+    cause: str = ""
+    code: ErrorCode = ErrorCode.UNSPECIFIED
+    count: int = 0
+    clean: bool = False
+
+
+class ReceivedFrame(NamedTuple):
+    """A frame of the peer; the payload is not copied."""
+
+    kind: int
+    flags: int
+    plan_epoch: int
+    destination: int
+    source: int
+    payload: zmq.Frame
+
+
+class DealerLink:
+    """A link to one ROUTER, made anew whenever it ends."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        hello: Hello,
+        poller: zmq.Poller | None = None,
+    ) -> None:
+        self._context = context
+        self._hello = hello
+        self._poller = poller
+        self._socket: zmq.Socket[bytes] | None = None
+        self._monitor: zmq.Socket[bytes] | None = None
+        self._events: list[LinkEvent] = []
+        self._sequence = 0
+        self._watch = SequenceWatch()
+        self._deadline_ns = _NEVER_NS
+        self._backoff_ns = BACKOFF_MIN_NS
+        self._up_since_ns = 0
+        self._peer_gone = False
+        self.state = LinkState.IDLE
+        self.endpoint = ""
+        """Where the peer listens; empty for none."""
+        self.attempt = 0
+        """Number of sockets made so far; Hello carries it."""
+        self.heard_ns = 0
+        """When the peer's newest frame was read."""
+        self.failure = ""
+        """Why the last attempt ended, for people."""
+
+    @property
+    def up(self) -> bool:
+        """Whether frames may be sent."""
+        return self.state is LinkState.UP
+
+    @property
+    def socket(self) -> zmq.Socket[bytes] | None:
+        """The socket of this attempt, for a poll; another one after each attempt."""
+        return self._socket
+
+    @property
+    def last_sequence(self) -> int:
+        """Sequence number of the newest frame sent."""
+        return self._sequence
+
+    def connect(self, endpoint: str, now_ns: int) -> None:
+        """Go to an endpoint; the one it has already is left alone, a new one replaces the link."""
+        if endpoint == self.endpoint:
+            return
+        self._end("endpoint changed", now_ns)
+        self.endpoint = endpoint
+        self._backoff_ns = BACKOFF_MIN_NS
+        if endpoint:
+            self._open(now_ns)
+        else:
+            self.state = LinkState.IDLE
+            self._deadline_ns = _NEVER_NS
+
+    def close(self, reason: str, now_ns: int) -> None:
+        """End the link with a bye and do not connect again."""
+        if self._socket is not None and self.up:
+            self.send(Kind.BYE, encode_bye(self._sequence, reason))
+            self._socket.setsockopt(zmq.LINGER, BYE_LINGER_MS)
+        self.connect("", now_ns)
+        self._events.clear()
+
+    def next_deadline_ns(self) -> int:
+        """Return when `tick` has something to do."""
+        return self._deadline_ns
+
+    def tick(self, now_ns: int) -> None:
+        """Do what is due: connect, give up a silent hello, send a heartbeat."""
+        if self._monitor is not None and not self._peer_gone:
+            self._read_monitor()
+        if self._peer_gone and self.state is LinkState.GREETING:
+            self._fail("connection refused", now_ns)
+        if now_ns < self._deadline_ns:
+            return
+        if self.state is LinkState.UP:
+            self.send(Kind.HEARTBEAT, encode_heartbeat(self._sequence))
+            self._deadline_ns = now_ns + HEARTBEAT_INTERVAL_NS
+        elif self.state is LinkState.GREETING:
+            self._fail(f"no answer within {HELLO_TIMEOUT_NS // 1_000_000} ms", now_ns)
+        elif self.state is LinkState.WAITING:
+            self._open(now_ns)
+
+    def send(
+        self,
+        kind: int,
+        payload: Payload,
+        destination: int = 0,
+        source: int = 0,
+        plan_epoch: int = 0,
+        flags: int = 0,
+    ) -> bool:
+        """Send a frame at once; return False when the link is not up or its queue is full."""
+        socket = self._socket
+        if socket is None or self.state is not LinkState.UP:
+            return False
+        sequence = self._sequence + 1
+        header = HEADER.pack(
+            PROTOCOL_VERSION, kind, flags, plan_epoch, destination, source, sequence
+        )
+        try:
+            socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
+        except zmq.Again:
+            return False
+        socket.send(payload, zmq.DONTWAIT, copy=False)
+        self._sequence = sequence
+        return True
+
+    def receive(self, now_ns: int) -> ReceivedFrame | None:
+        """Return the next frame for the owner, or None when there is none now.
+
+        Frames of the link itself (hello-ack, heartbeat, error, bye) are handled here. What came
+        before the peer went is still returned; then the link ends.
+        """
+        while self._socket is not None:
+            try:
+                header = self._socket.recv(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                if self._peer_gone:
+                    self._fail("connection closed by the peer", now_ns)
+                return None
+            try:
+                frame = self._read(header, now_ns)
+            except RemoteProtocolError as error:
+                self._fail(str(error), now_ns)
+                return None
+            if frame is not None:
+                return frame
+        return None
+
+    def take_events(self) -> list[LinkEvent]:
+        """Return what happened since the last call, in order."""
+        if not self._events:
+            return []
+        taken, self._events = self._events, []
+        return taken
+
+    def _read(self, header: zmq.Frame, now_ns: int) -> ReceivedFrame | None:
+        """Return a frame of the owner's; None for one of the link's own."""
+        payload = self._socket.recv(zmq.DONTWAIT, copy=False) if header.more else None  # type: ignore[union-attr]
+        if payload is None or payload.more or len(header) != HEADER.size:
+            msg = f"frame is not a header of {HEADER.size} bytes and a payload"
+            raise RemoteProtocolError(msg)
+        version, kind, flags, plan_epoch, destination, source, sequence = HEADER.unpack(
+            header.buffer
+        )
+        if version != PROTOCOL_VERSION:
+            msg = f"frame has protocol version {version}; expected {PROTOCOL_VERSION}"
+            raise RemoteProtocolError(msg, ErrorCode.VERSION)
+        self.heard_ns = now_ns
+        if self.state is LinkState.GREETING:
+            self._greeted(kind, sequence, payload, now_ns)
+            return None
+        missing = self._watch.missing(sequence)
+        if missing > 0:
+            self._events.append(LinkEvent(LinkEventKind.FRAMES_LOST, count=missing))
+        if kind == Kind.HEARTBEAT:
+            return None
+        if kind == Kind.ERROR:
+            self._refused(payload, now_ns)
+            return None
+        if kind == Kind.BYE:
+            self.send(Kind.BYE_ACK, encode_bye(self._watch.last, ""))
+            self._fail("the peer said bye", now_ns, clean=True)
+            return None
+        return ReceivedFrame(kind, flags, plan_epoch, destination, source, payload)
+
+    def _greeted(self, kind: int, sequence: int, payload: zmq.Frame, now_ns: int) -> None:
+        """Take the first frame, which must answer the hello."""
+        if kind == Kind.ERROR:
+            self._refused(payload, now_ns)
+        elif kind == Kind.HELLO_ACK:
+            self._watch.last = sequence
+            self.state = LinkState.UP
+            self.failure = ""
+            self._up_since_ns = now_ns
+            self._deadline_ns = now_ns + HEARTBEAT_INTERVAL_NS
+            self._events.append(LinkEvent(LinkEventKind.JOINED))
+        else:
+            msg = f"hello was answered with a frame of kind {kind}"
+            raise RemoteProtocolError(msg, ErrorCode.KIND)
+
+    def _refused(self, payload: zmq.Frame, now_ns: int) -> None:
+        """The peer sent an Error: this link is over."""
+        code, message, _ = decode_error(payload.buffer)
+        self._events.append(LinkEvent(LinkEventKind.REFUSED, message, code))
+        self._fail(f"{code.name}: {message}", now_ns)
+
+    def _open(self, now_ns: int) -> None:
+        """Make a socket, connect it and send the hello."""
+        self.attempt += 1
+        socket = dealer(self._context)
+        address = f"inproc://dealer-link-{next(_monitor_number)}"
+        socket.monitor(address, _MONITORED)
+        monitor = self._context.socket(zmq.PAIR)
+        monitor.setsockopt(zmq.LINGER, 0)
+        monitor.connect(address)
+        self._socket, self._monitor = socket, monitor
+        self._peer_gone = False
+        self._sequence = 0
+        self._watch = SequenceWatch()
+        self.state = LinkState.GREETING
+        self._deadline_ns = now_ns + HELLO_TIMEOUT_NS
+        if self._poller is not None:
+            self._poller.register(socket, zmq.POLLIN)
+            self._poller.register(monitor, zmq.POLLIN)
+        try:
+            socket.connect(self.endpoint)
+        except zmq.ZMQError as error:
+            self._fail(f"{self.endpoint} cannot be connected: {error}", now_ns)
+            return
+        hello = encode_hello(replace(self._hello, attempt=self.attempt))
+        socket.send(HEADER.pack(PROTOCOL_VERSION, Kind.HELLO, 0, 0, 0, 0, 0), zmq.SNDMORE)
+        socket.send(hello)
+
+    def _read_monitor(self) -> None:
+        """Look whether the connection ended."""
+        monitor = self._monitor
+        while monitor is not None and monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+            event, _ = monitor.recv_multipart(zmq.DONTWAIT)
+            number, _ = _MONITOR_EVENT.unpack(event)
+            if number & _MONITORED:
+                self._peer_gone = True
+
+    def _fail(self, cause: str, now_ns: int, *, clean: bool = False) -> None:
+        """End this attempt and wait for the next."""
+        if self.up and now_ns - self._up_since_ns >= BACKOFF_RESET_NS:
+            self._backoff_ns = BACKOFF_MIN_NS
+        self._end(cause, now_ns, clean=clean)
+        self.state = LinkState.WAITING
+        self._deadline_ns = now_ns + self._backoff_ns
+        self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_MAX_NS)
+
+    def _end(self, cause: str, now_ns: int, *, clean: bool = False) -> None:
+        """Close the socket of this attempt, if any."""
+        if self._socket is None or self._monitor is None:
+            return
+        if self.up:
+            self._events.append(LinkEvent(LinkEventKind.ENDED, cause, clean=clean))
+        self.failure = cause
+        self.state = LinkState.WAITING
+        self._deadline_ns = now_ns
+        if self._poller is not None:
+            self._poller.unregister(self._socket)
+            self._poller.unregister(self._monitor)
+        self._socket.disable_monitor()
+        self._monitor.close()
+        self._socket.close()
+        self._socket = self._monitor = None

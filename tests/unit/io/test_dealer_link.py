@@ -1,0 +1,194 @@
+"""A link: hello, sequences from 1, and a new socket with the next attempt after each end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+import zmq
+
+from heronshim.core.codec.link import decode_heartbeat, decode_hello, encode_bye, encode_error
+from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind, LinkState
+from heronshim.core.stream.frame import HEADER, Kind
+from heronshim.core.stream.link import Hello, Role
+from heronshim.errors import ErrorCode
+
+HELLO = Hello("words-1", Role.STMGR, "stmgr-1", incarnation=7, attempt=0, token="t", container=1)
+
+
+class Driver:
+    """Runs a link's loop and keeps what it says."""
+
+    def __init__(self, context: zmq.Context) -> None:
+        self.poller = zmq.Poller()
+        self.link = DealerLink(context, HELLO, self.poller)
+        self.events: list[LinkEvent] = []
+        self.frames = []
+
+    def turn(self) -> None:
+        wait_ns = min(5_000_000, self.link.next_deadline_ns() - time.monotonic_ns())
+        self.poller.poll(max(0, wait_ns // 1_000_000))
+        now_ns = time.monotonic_ns()
+        self.link.tick(now_ns)
+        while (frame := self.link.receive(now_ns)) is not None:
+            self.frames.append(frame)
+        self.events += self.link.take_events()
+
+    def until(self, done: Callable[[], object], what: str) -> None:
+        end = time.monotonic() + 20
+        while not done():
+            if time.monotonic() > end:
+                pytest.fail(f"waited for {what}; link is {self.link.state} ({self.link.failure})")
+            self.turn()
+
+    def kinds(self) -> list[LinkEventKind]:
+        return [event.kind for event in self.events]
+
+
+@pytest.fixture
+def driver(zmq_context):
+    driver = Driver(zmq_context)
+    yield driver
+    driver.link.close("test is over", time.monotonic_ns())
+
+
+def join(driver: Driver, peer) -> bytes:
+    """Bring the link up and return the router's name of it."""
+    driver.link.connect(peer.endpoint, time.monotonic_ns())
+    driver.until(lambda: (peer.read(), driver.link.up)[1], "hello-ack")
+    return peer.of_kind(Kind.HELLO)[-1].peer
+
+
+def test_frames_flow_both_ways_after_hello_ack(driver, make_router):
+    peer = make_router()
+    assert not driver.link.send(Kind.METRICS, b"too early")
+    name = join(driver, peer)
+    assert driver.link.send(Kind.METRICS, b"one", destination=-2, source=4)
+    peer.send(name, Kind.PLAN, b"plan", destination=9)
+    driver.until(lambda: driver.frames and peer.of_kind(Kind.METRICS), "both frames")
+
+    hello = decode_hello(peer.of_kind(Kind.HELLO)[0].payload)
+    assert (hello.process, hello.attempt, hello.incarnation) == ("stmgr-1", 1, 7)
+    assert peer.of_kind(Kind.HELLO)[0].sequence == 0
+    got = peer.of_kind(Kind.METRICS)[0]
+    assert (got.payload, got.destination, got.source, got.sequence) == (b"one", -2, 4, 1)
+    frame = driver.frames[0]
+    assert (frame.kind, frame.destination, frame.payload.bytes) == (Kind.PLAN, 9, b"plan")
+    assert driver.kinds() == [LinkEventKind.JOINED]
+
+
+def test_heartbeats_carry_the_last_sequence(driver, make_router):
+    peer = make_router()
+    join(driver, peer)
+    driver.link.send(Kind.METRICS, b"one")
+    driver.until(lambda: len(peer.of_kind(Kind.HEARTBEAT)) == 2, "two heartbeats")
+    first, second = peer.of_kind(Kind.HEARTBEAT)
+    assert (decode_heartbeat(first.payload), first.sequence) == (1, 2)
+    assert (decode_heartbeat(second.payload), second.sequence) == (2, 3)
+
+
+def test_missing_router_is_tried_again_until_it_comes(driver, make_router, tmp_path):
+    endpoint = f"ipc://{tmp_path}/late"
+    driver.link.connect(endpoint, time.monotonic_ns())
+    driver.until(lambda: driver.link.attempt == 3, "three attempts")
+    peer = make_router(endpoint)
+    join(driver, peer)
+    assert decode_hello(peer.of_kind(Kind.HELLO)[-1].payload).attempt == driver.link.attempt > 3
+    assert driver.kinds() == [LinkEventKind.JOINED]
+
+
+def test_silent_router_gets_a_new_socket_for_each_attempt(driver, make_router):
+    peer = make_router()
+    peer.answer_hello = False
+    driver.link.connect(peer.endpoint, time.monotonic_ns())
+    driver.until(lambda: len(peer.of_kind(Kind.HELLO)) == 3, "three hellos")
+    hellos = peer.of_kind(Kind.HELLO)
+    assert [decode_hello(hello.payload).attempt for hello in hellos] == [1, 2, 3]
+    assert len({hello.peer for hello in hellos}) == 3
+    assert "no answer" in driver.link.failure or driver.link.state is LinkState.GREETING
+
+
+def test_closed_router_ends_the_link_after_what_it_sent_was_read(driver, make_router):
+    peer = make_router()
+    name = join(driver, peer)
+    for number in range(100):
+        peer.send(name, Kind.PLAN, b"%d" % number)
+    driver.until(lambda: driver.frames, "the first frame")
+    peer.close()
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert driver.frames[-1].payload.bytes == b"99"
+    again = make_router(peer.endpoint)
+    join(driver, again)
+    assert driver.link.last_sequence < 100
+
+
+def test_gap_in_the_sequence_is_reported_with_its_size(driver, make_router):
+    peer = make_router()
+    name = join(driver, peer)
+    peer.send(name, Kind.PLAN, b"a")
+    peer.send(name, Kind.HEARTBEAT, b"", skip=3)
+    driver.until(lambda: LinkEventKind.FRAMES_LOST in driver.kinds(), "the gap")
+    assert driver.events[-1].count == 3
+    assert driver.link.up
+
+
+def test_error_answer_to_hello_is_reported_and_tried_again(driver, make_router):
+    peer = make_router()
+    peer.answer_hello = False
+    driver.link.connect(peer.endpoint, time.monotonic_ns())
+    driver.until(lambda: peer.of_kind(Kind.HELLO), "hello")
+    peer.send(
+        peer.of_kind(Kind.HELLO)[0].peer, Kind.ERROR, encode_error(ErrorCode.TOKEN, "wrong token")
+    )
+    peer.answer_hello = True
+    driver.until(lambda: (peer.read(), driver.link.up)[1], "the second attempt")
+    assert driver.events[0].code is ErrorCode.TOKEN
+    assert driver.events[0].cause == "wrong token"
+    assert driver.kinds() == [LinkEventKind.REFUSED, LinkEventKind.JOINED]
+
+
+def test_bye_ends_cleanly_and_is_acknowledged(driver, make_router):
+    peer = make_router()
+    name = join(driver, peer)
+    peer.send(name, Kind.BYE, encode_bye(1, "update"))
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert driver.events[-1].clean
+    driver.until(lambda: peer.of_kind(Kind.BYE_ACK), "bye-ack")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (b"short", b""),
+        (HEADER.pack(1, Kind.PLAN, 0, 0, 0, 0, 2),),
+        (HEADER.pack(1, Kind.PLAN, 0, 0, 0, 0, 2), b"", b""),
+        (HEADER.pack(9, Kind.PLAN, 0, 0, 0, 0, 2), b""),
+    ],
+    ids=["short header", "no payload", "three parts", "version"],
+)
+def test_unreadable_frame_ends_the_link_which_comes_again(driver, make_router, parts):
+    peer = make_router()
+    name = join(driver, peer)
+    peer.send_raw(name, *parts)
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert not driver.events[-1].clean
+    driver.until(lambda: (peer.read(), driver.link.up)[1], "the next link")
+    assert driver.link.attempt >= 2
+
+
+def test_new_endpoint_replaces_the_link_at_once(driver, make_router):
+    old, new = make_router(), make_router()
+    join(driver, old)
+    join(driver, new)
+    assert driver.kinds() == [LinkEventKind.JOINED, LinkEventKind.ENDED, LinkEventKind.JOINED]
+    assert driver.link.attempt == 2
+
+
+def test_close_says_bye_and_rests(driver, make_router):
+    peer = make_router()
+    join(driver, peer)
+    driver.link.close("stop", time.monotonic_ns())
+    driver.until(lambda: peer.of_kind(Kind.BYE), "bye")
+    assert driver.link.state is LinkState.IDLE
+    assert driver.poller.sockets == []
