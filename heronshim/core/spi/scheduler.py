@@ -40,6 +40,8 @@ class Launch:
     sinks: tuple[str, ...] = ("tmaster",)
     """Entry point names of metrics sinks."""
     sink_options: dict[str, dict[str, str]] = field(default_factory=dict)
+    languages: dict[str, str] = field(default_factory=dict)
+    """Language of each component that is not written in Python."""
 
     def to_json_value(self) -> dict[str, object]:
         """Return plain values for json.dumps."""
