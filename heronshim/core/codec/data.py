@@ -27,28 +27,21 @@ ENCODING_ERRORS = (TypeError, NotImplementedError, OverflowError, ValueError, Re
 """What pack_rows raises for a value that it cannot write."""
 
 
-def find_unwritable(row: list[Any], fields: tuple[str, ...]) -> tuple[str, str] | None:
-    """Return (field name, reason) of the first value that cannot be written, or None."""
-    for position, value in enumerate(row):
+def unwritable_error(
+    component: str, stream: str, row: object, fields: tuple[str, ...], reason: str
+) -> ValueEncodingError:
+    """Return the error that names component, stream and field of a row that cannot be sent."""
+    where = f'component "{component}", stream "{stream}"'
+    for position, value in enumerate(row if isinstance(row, (list, tuple)) else ()):
         try:
             pack_rows([value])
         except ENCODING_ERRORS as error:
             name = fields[position] if position < len(fields) else f"#{position}"
-            return name, str(error)
-    return None
-
-
-def unwritable_error(
-    component: str, stream: str, row: list[Any], fields: tuple[str, ...]
-) -> ValueEncodingError | None:
-    """Return the error that names component, stream and field, or None when the row is fine."""
-    found = find_unwritable(list(row), fields)
-    if found is None:
-        return None
-    field, reason = found
+            where, reason = f'{where}, field "{name}"', str(error)
+            break
     msg = (
-        f'component "{component}", stream "{stream}", field "{field}": {reason}; emit text, bytes, '
-        "numbers of at most 64 bits, true, false, null, lists or maps"
+        f"{where}: {reason}; emit text, bytes, numbers of at most 64 bits, true, false, null, "
+        "lists or maps"
     )
     return ValueEncodingError(msg)
 

@@ -80,7 +80,7 @@ class AckTracker:
         self._values[slots] = 0
         self._epochs[slots] = self._epoch
         self._opened_us[slots] = now_us
-        self._ids[slots] = ids if count > 1 else [ids[0]] if count else ids
+        self._ids[slots] = np.fromiter(ids, object, count)
         self.open_count += count
         return roots
 

@@ -48,6 +48,10 @@ class Histogram:
         else:
             self._counts[bucket(value_us)] += 1
 
+    def add_weighted(self, value_us: int, weight: int) -> None:
+        """Count `weight` values of the same microseconds."""
+        self._counts[bucket(value_us)] += weight
+
     def merge(self, counts: Mapping[int, int]) -> None:
         """Add counts by bucket, each bucket from 0 to BUCKET_MAX."""
         own = self._counts

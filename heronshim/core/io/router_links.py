@@ -1,0 +1,272 @@
+"""The listening side of links: who is behind each connection of one ROUTER socket.
+
+A connection speaks for nobody until its hello is verified. A hello binds the connection to the
+process; a newer incarnation or attempt of the process unbinds the older connection, whose frames
+are dropped and counted from then on. (Fixed ZeroMQ identities were measured to fail here: a
+replacement is ignored while the stopped old process lives.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+import zmq
+
+from heronshim.core.codec.link import (
+    decode_heartbeat,
+    decode_hello,
+    encode_error,
+    encode_heartbeat,
+    encode_hello_ack,
+)
+from heronshim.core.io.sockets import FRAME_BYTES_MAX
+from heronshim.core.io.tokens import token_matches
+from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
+from heronshim.core.stream.link import Hello, SequenceWatch
+from heronshim.errors import ErrorCode, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEARTBEAT_MS = 200
+
+
+@dataclass(slots=True)
+class InboundLink:
+    """One verified connection."""
+
+    number: int
+    """Names the link within this process; never reused."""
+    identity: bytes
+    """The ROUTER's own name of the connection."""
+    hello: Hello
+    watch: SequenceWatch = field(default_factory=SequenceWatch)
+    sent: int = 0
+    """Sequence number of the last frame sent."""
+    heard_ns: int = 0
+    lost_frames: int = 0
+
+
+class InboundFrame(NamedTuple):
+    """A frame of a verified link; the payload is not copied."""
+
+    link: InboundLink
+    kind: int
+    flags: int
+    plan_epoch: int
+    destination: int
+    source: int
+    payload: zmq.Frame
+
+
+class RouterLinks:
+    """All links of one ROUTER. One thread; no call blocks."""
+
+    def __init__(
+        self,
+        socket: zmq.Socket[bytes],
+        secret: bytes,
+        topology_id: str,
+        admit: Callable[[Hello], tuple[ErrorCode, str] | None],
+    ) -> None:
+        """`admit` judges a hello whose token is right: None, or why it is refused."""
+        self._socket = socket
+        self._secret = secret
+        self._topology_id = topology_id
+        self._admit = admit
+        self._by_identity: dict[bytes, InboundLink] = {}
+        self._newest: dict[str, tuple[int, int]] = {}
+        self._by_process: dict[str, InboundLink] = {}
+        self._numbers = 0
+        self.refused_hello_count = 0
+        self.stale_frame_count = 0
+        """Frames of connections that no hello binds (any more)."""
+        self.bad_frame_count = 0
+        self.joined: list[InboundLink] = []
+        """Links made since the owner last cleared this list."""
+        self.ended: list[tuple[InboundLink, str]] = []
+        """Links unbound since the owner last cleared this list, and why."""
+
+    def links(self) -> list[InboundLink]:
+        """Return all verified links."""
+        return list(self._by_identity.values())
+
+    def of_process(self, process: str) -> InboundLink | None:
+        """Return the link of a process, if it has one."""
+        return self._by_process.get(process)
+
+    def receive(self, now_ns: int) -> InboundFrame | None:
+        """Return the next frame for the owner, or None when there is none now."""
+        socket = self._socket
+        while True:
+            try:
+                identity = socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return None
+            parts = 1
+            header = b""
+            payload: zmq.Frame | None = None
+            while socket.getsockopt(zmq.RCVMORE):
+                parts += 1
+                if parts == 2:
+                    header = socket.recv(zmq.DONTWAIT)
+                else:
+                    payload = socket.recv(zmq.DONTWAIT, copy=False)
+            if parts != 3 or len(header) != HEADER.size or payload is None:
+                self._bad(identity, ErrorCode.MALFORMED, "a frame is a 24-byte header and a payload")
+                continue
+            frame = self._read(identity, header, payload, now_ns)
+            if frame is not None:
+                return frame
+
+    def send(
+        self,
+        link: InboundLink,
+        kind: int,
+        payload: bytes | zmq.Frame,
+        destination: int = 0,
+        source: int = 0,
+        plan_epoch: int = 0,
+    ) -> bool:
+        """Send a frame at once; return False when the peer is gone (the link ends) or full."""
+        header = HEADER.pack(
+            PROTOCOL_VERSION, kind, 0, plan_epoch, destination, source, link.sent + 1
+        )
+        socket = self._socket
+        try:
+            socket.send(link.identity, zmq.DONTWAIT | zmq.SNDMORE)
+            socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
+            socket.send(payload, zmq.DONTWAIT, copy=False)
+        except zmq.Again:
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            self.end(link, "connection closed by the peer")
+            return False
+        link.sent += 1
+        return True
+
+    def heartbeat(self) -> None:
+        """Send a link heartbeat on every link; links whose peers are gone end."""
+        for link in self.links():
+            self.send(link, Kind.HEARTBEAT, encode_heartbeat(link.sent))
+
+    def end(self, link: InboundLink, cause: str) -> None:
+        """Unbind a link: its further frames are stale."""
+        if self._by_identity.pop(link.identity, None) is None:
+            return
+        if self._by_process.get(link.hello.process) is link:
+            del self._by_process[link.hello.process]
+        self.ended.append((link, cause))
+
+    def _read(
+        self, identity: bytes, header: bytes, payload: zmq.Frame, now_ns: int
+    ) -> InboundFrame | None:
+        version, kind, flags, plan_epoch, destination, source, sequence = HEADER.unpack(header)
+        if version != PROTOCOL_VERSION:
+            self._bad(
+                identity,
+                ErrorCode.VERSION,
+                f"protocol version {version} is not supported; this side speaks {PROTOCOL_VERSION}",
+            )
+            return None
+        link = self._by_identity.get(identity)
+        if link is None:
+            if kind == Kind.HELLO:
+                self._greet(identity, payload, now_ns)
+            else:
+                self.stale_frame_count += 1
+                self._answer(identity, ErrorCode.NO_HELLO, "the first frame must be a hello")
+            return None
+        link.heard_ns = now_ns
+        missing = link.watch.missing(sequence)
+        if missing:
+            link.lost_frames += max(missing, 0)
+        if kind == Kind.HEARTBEAT:
+            self._on_heartbeat(link, payload)
+            return None
+        if kind == Kind.BYE:
+            self._socket.send(identity, zmq.DONTWAIT | zmq.SNDMORE)
+            bye = HEADER.pack(PROTOCOL_VERSION, Kind.BYE_ACK, 0, 0, 0, 0, link.sent + 1)
+            self._socket.send(bye, zmq.DONTWAIT | zmq.SNDMORE)
+            self._socket.send(encode_heartbeat(link.watch.last), zmq.DONTWAIT)
+            self.end(link, "bye")
+            return None
+        return InboundFrame(link, kind, flags, plan_epoch, destination, source, payload)
+
+    def _on_heartbeat(self, link: InboundLink, payload: zmq.Frame) -> None:
+        try:
+            behind = link.watch.behind(decode_heartbeat(payload.buffer))
+        except RemoteProtocolError as error:
+            self._bad(link.identity, error.code, str(error))
+            return
+        link.lost_frames += behind
+
+    def _greet(self, identity: bytes, payload: zmq.Frame, now_ns: int) -> None:
+        try:
+            hello = decode_hello(payload.buffer)
+            refusal = self._judge(hello)
+        except RemoteProtocolError as error:
+            refusal = error.code, str(error)
+            hello = None
+        if refusal is not None or hello is None:
+            code, message = refusal or (ErrorCode.INTERNAL, "refused")
+            self.refused_hello_count += 1
+            self._answer(identity, code, message)
+            return
+        older = self._by_process.get(hello.process)
+        if older is not None:
+            self.end(older, "a newer link of the process took over")
+        self._numbers += 1
+        link = InboundLink(self._numbers, identity, hello, heard_ns=now_ns)
+        self._newest[hello.process] = (hello.incarnation, hello.attempt)
+        self._by_identity[identity] = self._by_process[hello.process] = link
+        if self.send(link, Kind.HELLO_ACK, encode_hello_ack(FRAME_BYTES_MAX, HEARTBEAT_MS)):
+            self.joined.append(link)
+
+    def _judge(self, hello: Hello) -> tuple[ErrorCode, str] | None:
+        """Return why a hello is refused, or None."""
+        if hello.protocol_version != PROTOCOL_VERSION:
+            return ErrorCode.VERSION, (
+                f"protocol version {hello.protocol_version} is not supported; this side speaks "
+                f"{PROTOCOL_VERSION}"
+            )
+        if hello.topology_id != self._topology_id:
+            return ErrorCode.TOPOLOGY, (
+                f'hello is for topology "{hello.topology_id}"; this is "{self._topology_id}"'
+            )
+        if not token_matches(
+            self._secret, self._topology_id, hello.process, hello.incarnation, hello.token
+        ):
+            return ErrorCode.TOKEN, f'the token is not that of "{hello.process}"'
+        if (hello.incarnation, hello.attempt) <= self._newest.get(hello.process, (-1, 0)):
+            return ErrorCode.STALE_INCARNATION, (
+                f'"{hello.process}" incarnation {hello.incarnation}, attempt {hello.attempt} is '
+                "not newer than one seen"
+            )
+        return self._admit(hello)
+
+    def _bad(self, identity: bytes, code: ErrorCode, message: str) -> None:
+        """A frame that cannot be read: say so and unbind its link."""
+        self.bad_frame_count += 1
+        self._answer(identity, code, message)
+        link = self._by_identity.get(identity)
+        if link is not None:
+            self.end(link, message)
+
+    def _answer(self, identity: bytes, code: ErrorCode, message: str) -> None:
+        """Send an Error to a connection; it may be gone."""
+        link = self._by_identity.get(identity)
+        sequence = link.sent + 1 if link is not None else 1
+        header = HEADER.pack(PROTOCOL_VERSION, Kind.ERROR, 0, 0, 0, 0, sequence)
+        try:
+            self._socket.send(identity, zmq.DONTWAIT | zmq.SNDMORE)
+            self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
+            self._socket.send(encode_error(code, message), zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise

@@ -1,0 +1,205 @@
+"""A stream manager's routing: frames by destination task, held back by credit. Pure.
+
+The payload is never looked into. Data frames wait in a queue per task while the task has not
+joined or its next hop has granted no credit; outcomes, which the data in flight bounds, only while
+it has not joined. What a queue holds was granted by this hop, so its CreditReceiver bounds it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heronshim.core.plan.topology import METRICSMGR_TASK
+from heronshim.core.stream.credit import CreditReceiver, CreditSender
+from heronshim.core.stream.frame import Kind, frame_cost_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+METRICS_BYTES_MAX = 1 << 20
+"""Metrics that wait for the metrics manager; the oldest are dropped beyond (design: 1 MB)."""
+
+
+class Waiting(NamedTuple):
+    """A frame that cannot go on yet."""
+
+    kind: int
+    source: int
+    payload: Any
+    cost_bytes: int
+    link: int
+    """Link it came on, to give its credit back; 0 for outcomes."""
+
+
+class Forwarder:
+    """Routes frames between links, which are small integers of the shell's.
+
+    `send(link, kind, destination, source, payload)` sends at once and returns False when the link
+    is gone or full. `sizeof(payload)` gives bytes.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[int, int, int, int, Any], bool],
+        sizeof: Callable[[Any], int] = len,
+    ) -> None:
+        self._send = send
+        self._sizeof = sizeof
+        self._links: dict[int, int] = {}
+        self._queues: dict[int, deque[Waiting]] = {}
+        self._metrics: deque[tuple[int, Any]] = deque()
+        self._metrics_bytes = 0
+        self._known: frozenset[int] = frozenset()
+        self.receiver = CreditReceiver()
+        self.sender = CreditSender()
+        self.wanted: dict[int, dict[int, int]] = {}
+        """Credit to ask for: link -> task -> bytes that wait."""
+        self.forwarded_bytes = 0
+        self.forwarded_frames = 0
+        self.unknown_task_count = 0
+        """Frames for tasks that the plan does not have, dropped."""
+        self.metrics_dropped_count = 0
+        self.send_refused_count = 0
+        """Data frames that credit allowed and the socket did not take: a bug of ours."""
+
+    def set_tasks(self, tasks: Iterable[int]) -> None:
+        """Take the tasks of a plan; frames for others are dropped."""
+        self._known = frozenset(tasks)
+
+    def bind(self, task: int, link: int) -> None:
+        """Reach a task by a link from now on; credit of an older link is void."""
+        if self._links.get(task) == link:
+            return
+        self._links[task] = link
+        self.sender.reset(task)
+        if task == METRICSMGR_TASK:
+            self._drain_metrics()
+        else:
+            self._drain(task)
+
+    def unbind(self, link: int) -> None:
+        """A link ended: its tasks have not joined any more, its credit comes back."""
+        for task in [task for task, bound in self._links.items() if bound == link]:
+            del self._links[task]
+            self.sender.reset(task)
+        self.receiver.on_sender_gone(link)
+        self.wanted.pop(link, None)
+
+    def joined(self, task: int) -> bool:
+        """Return whether a task can be reached."""
+        return task in self._links
+
+    def on_data(
+        self, link: int, kind: int, destination: int, source: int, payload: Any, now_ns: int  # noqa: ANN401
+    ) -> None:
+        """Forward a data frame or barrier that came on `link`, or let it wait."""
+        if destination not in self._known:
+            self.unknown_task_count += 1
+            return
+        cost_bytes = frame_cost_bytes(self._sizeof(payload))
+        self.receiver.on_frame(link, destination, cost_bytes, now_ns)
+        queue = self._queues.get(destination)
+        if not queue and self.sender.may_send(destination):
+            target = self._links[destination]
+            if self._send(target, kind, destination, source, payload):
+                self.sender.spend(destination, cost_bytes)
+                self.forwarded_bytes += cost_bytes
+                self.forwarded_frames += 1
+                self.receiver.on_consumed(link, destination, cost_bytes, now_ns)
+                return
+            self.send_refused_count += destination in self._links
+        if queue is None:
+            queue = self._queues[destination] = deque()
+        queue.append(Waiting(kind, source, payload, cost_bytes, link))
+        self._ask(destination)
+
+    def on_outcomes(self, destination: int, source: int, payload: Any) -> None:  # noqa: ANN401
+        """Forward outcomes; they spend no credit."""
+        if destination not in self._known:
+            self.unknown_task_count += 1
+            return
+        target = self._links.get(destination)
+        queue = self._queues.get(destination)
+        if target is None or not self._send(
+            target, Kind.OUTCOMES, destination, source, payload
+        ):
+            if queue is None:
+                queue = self._queues[destination] = deque()
+            queue.append(Waiting(Kind.OUTCOMES, source, payload, 0, 0))
+            return
+        self.forwarded_frames += 1
+
+    def on_metrics(self, source: int, payload: Any) -> None:  # noqa: ANN401
+        """Hand a report to the container's metrics manager, or keep it for a while."""
+        target = self._links.get(METRICSMGR_TASK)
+        if target is not None and self._send(
+            target, Kind.METRICS, METRICSMGR_TASK, source, payload
+        ):
+            return
+        self._metrics.append((source, payload))
+        self._metrics_bytes += self._sizeof(payload)
+        while self._metrics_bytes > METRICS_BYTES_MAX:
+            _, dropped = self._metrics.popleft()
+            self._metrics_bytes -= self._sizeof(dropped)
+            self.metrics_dropped_count += 1
+
+    def on_credit(self, grants: Iterable[tuple[int, int]], now_ns: int) -> None:
+        """The next hop granted (task, bytes): send what waits."""
+        for task, grant_bytes in grants:
+            self.sender.granted(task, grant_bytes)
+            self._drain(task, now_ns)
+
+    def on_credit_request(self, link: int, tasks: Iterable[int], now_ns: int) -> None:
+        """A sender without credit asks for it."""
+        for task in tasks:
+            if task in self._known:
+                self.receiver.on_request(link, task, now_ns)
+
+    def queued_bytes(self) -> int:
+        """Bytes of data frames that wait here."""
+        return self.receiver.total_queued_bytes()
+
+    def queues(self) -> dict[int, int]:
+        """Return how many frames wait for each task that any wait for."""
+        return {task: len(queue) for task, queue in self._queues.items() if queue}
+
+    def take_grants(self) -> dict[int, dict[int, int]]:
+        """Return and forget credit to grant: link -> task -> bytes."""
+        return self.receiver.take_grants()
+
+    def _drain(self, task: int, now_ns: int = 0) -> None:
+        """Send what waits for a task as far as credit goes; outcomes need none."""
+        queue = self._queues.get(task)
+        target = self._links.get(task)
+        if not queue or target is None:
+            return
+        while queue:
+            frame = queue[0]
+            if frame.kind != Kind.OUTCOMES and not self.sender.may_send(task):
+                break
+            if not self._send(target, frame.kind, task, frame.source, frame.payload):
+                return
+            queue.popleft()
+            self.forwarded_frames += 1
+            if frame.kind != Kind.OUTCOMES:
+                self.sender.spend(task, frame.cost_bytes)
+                self.forwarded_bytes += frame.cost_bytes
+                self.receiver.on_consumed(frame.link, task, frame.cost_bytes, now_ns)
+        if queue:
+            self._ask(task)
+
+    def _ask(self, task: int) -> None:
+        target = self._links.get(task)
+        if target is not None and not self.sender.may_send(task) and self.sender.ask(task):
+            waiting = sum(frame.cost_bytes for frame in self._queues[task])
+            self.wanted.setdefault(target, {})[task] = waiting
+
+    def _drain_metrics(self) -> None:
+        target = self._links.get(METRICSMGR_TASK)
+        while self._metrics and target is not None:
+            source, payload = self._metrics[0]
+            if not self._send(target, Kind.METRICS, METRICSMGR_TASK, source, payload):
+                return
+            self._metrics.popleft()
+            self._metrics_bytes -= self._sizeof(payload)

@@ -1,0 +1,360 @@
+"""One bolt task: executes batches row by row and acks them.
+
+Rows are acked in the order of a batch as long as the author leaves acks to the engine; a batch
+without children whose roots belong to one spout task is acked by echoing its columns.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from itertools import count, islice, repeat
+from operator import length_hint
+from typing import TYPE_CHECKING, Any
+
+from heronshim.api.components import FailTuple
+from heronshim.api.tuple import Source, Tuple
+from heronshim.core.plan.topology import SYSTEM_COMPONENT, SYSTEM_TASK, TICK_STREAM
+from heronshim.instance.collector import BoltCollector
+from heronshim.instance.outcomes import OutcomeBuffer, of_one_task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from random import Random
+
+    from heronshim.api.components import Bolt
+    from heronshim.api.context import Context
+    from heronshim.errors import ValueEncodingError
+    from heronshim.instance.clock import Clock
+    from heronshim.instance.meter import TaskMeter
+    from heronshim.instance.outbox import Frame, Outbox
+    from heronshim.instance.routes import Route
+    from heronshim.wire.v1.data_pb2 import DataBatch
+
+CHUNK_NS = 400_000
+"""About how long rows may be executed between two looks at the socket."""
+NS_PER_US = 1000
+_FAIL, _RESET = "fail", "reset"
+_DONE = deque[Any](maxlen=0)
+
+
+class _Work:
+    """A batch in execution."""
+
+    __slots__ = (
+        "cost_bytes", "edges", "failed", "link", "noted", "roots", "rows_iter", "row_count",
+        "source", "tuples",
+    )  # fmt: skip
+
+    def __init__(self, source: Source, rows: list[list[Any]], link: int, cost_bytes: int) -> None:
+        self.source = source
+        self.row_count = len(rows)
+        self.rows_iter = iter(rows)
+        self.tuples: Iterator[Tuple] = map(Tuple, self.rows_iter, repeat(source), count())
+        self.link = link
+        self.cost_bytes = cost_bytes
+        self.roots = b""
+        """Root column as it came, while it can be echoed; else empty."""
+        self.edges = b""
+        self.noted = 0
+        """Rows below this are settled."""
+        self.failed: set[int] = set()
+        """Rows whose execute raised."""
+
+    def begun(self) -> int:
+        """Rows that execute was called for."""
+        return self.row_count - length_hint(self.rows_iter)
+
+
+class BoltTask:
+    """`step` runs in the author's thread; `on_batch` and `take_outcomes` under the IO lock."""
+
+    def __init__(
+        self,
+        bolt: Bolt,
+        context: Context,
+        meter: TaskMeter,
+        outbox: Outbox,
+        *,
+        tracked: bool,
+        tick_s: float | None,
+        rng: Random,
+        fatal: Callable[[BaseException], None],
+        clock: Clock,
+    ) -> None:
+        self.bolt = bolt
+        self.context = context
+        self.meter = meter
+        self.task = context.task_id
+        self.current: Tuple | None = None
+        """The tuple in hand."""
+        self.marked: deque[Any] = deque()
+        """Tuples that the author acked, and (_FAIL | _RESET, tuple), in order."""
+        self.consumed: deque[tuple[int, int]] = deque()
+        """(link, bytes) of batches that were executed: credit to give back."""
+        self._fatal = fatal
+        self._clock = clock
+        self._clock_ns = clock.now_ns
+        self._inbox: deque[tuple[DataBatch, list[list[Any]], int, int, int]] = deque()
+        self._work: _Work | None = None
+        self._chunk_rows = 16
+        self._auto_ack = type(bolt).auto_ack
+        self._emits = bool(context.topology.component(context.component_id).outputs)
+        self._outcomes = OutcomeBuffer(self.task)
+        self._finished: deque[_Work] = deque()
+        self._executing = False
+        self._tick_s = tick_s
+        self._next_tick_ns = 0
+        self._tracked = tracked
+        self.collector = BoltCollector(self, outbox, rng, tracked=tracked)
+        self._tick_source = Source(SYSTEM_COMPONENT, SYSTEM_TASK, TICK_STREAM, ("rate_secs",))
+
+    def open(self, routes: dict[str, Route]) -> None:
+        """Bind the collector and call the author's prepare."""
+        self.collector.bind(routes)
+        self.bolt.prepare(self.context.config, self.context)
+        self.collector.rebind_hooks()
+        if self._tick_s:
+            self._next_tick_ns = self._clock_ns() + int(self._tick_s * 1e9)
+
+    def on_batch(
+        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, cost_bytes: int
+    ) -> None:
+        """A batch arrived; it is executed in a later step."""
+        self._inbox.append((batch, rows, source_task, link, cost_bytes))
+
+    def queued(self) -> bool:
+        """Return whether anything waits to be executed."""
+        return bool(self._inbox) or self._work is not None
+
+    def next_deadline_ns(self) -> int:
+        """When the next tick is due; 0 = never."""
+        return self._next_tick_ns
+
+    def step(self, now_ns: int, *, may_take_input: bool) -> bool:
+        """Execute about CHUNK_NS worth of rows; return whether anything happened."""
+        ticked = self._tick(now_ns)
+        if not may_take_input:
+            return ticked
+        if self._work is None:
+            if not self._inbox:
+                return ticked
+            self._work = self._begin(*self._inbox.popleft())
+        self._run_chunk(self._work, now_ns)
+        return True
+
+    def mark_failed(self, tup: Tuple) -> None:
+        """The author fails a tuple."""
+        self.marked.append((_FAIL, tup))
+
+    def mark_reset(self, tup: Tuple) -> None:
+        """The author gives a tuple's tree its timeout again."""
+        self.marked.append((_RESET, tup))
+
+    def take_outcomes(self) -> list[Frame]:
+        """Return the outcomes of all rows settled so far, also of a batch in execution."""
+        while self._finished:
+            work = self._finished.popleft()
+            self._settle_rows(work, work.row_count)
+        current = self._work
+        if current is not None:
+            # The row in hand is not settled before execute returns.
+            self._settle_rows(current, current.begun() - (1 if self._executing else 0))
+        while self.marked:
+            self._settle_marked(self.marked.popleft())
+        return self._outcomes.take()
+
+    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:  # noqa: ANN401, ARG002
+        """A row was left out at flush: report it and fail its trees."""
+        self.report(error)
+        for root in roots if isinstance(roots, tuple) else (roots,) if roots else ():
+            self._outcomes.fail(root)
+
+    def report(self, error: BaseException | str) -> None:
+        """Report an error with the tuple in hand, failing nothing."""
+        now_ns = self._clock_ns()
+        in_hand = repr(self.current)[:500] if self.current is not None else ""
+        self.meter.error(error, now_ns, self._clock.wall_ms(), in_hand)
+
+    def close(self) -> None:
+        """Call the author's cleanup."""
+        self.bolt.cleanup()
+        for hook in self.context.hooks:
+            hook.cleanup()
+
+    def _tick(self, now_ns: int) -> bool:
+        if not self._next_tick_ns or now_ns < self._next_tick_ns or self._tick_s is None:
+            return False
+        interval_ns = int(self._tick_s * 1e9)
+        self._next_tick_ns += interval_ns * (1 + (now_ns - self._next_tick_ns) // interval_ns)
+        interval = int(self._tick_s) if self._tick_s == int(self._tick_s) else self._tick_s
+        tick = Tuple([interval], self._tick_source, 0)
+        self.meter.add(f"execute_count/{SYSTEM_COMPONENT}/{TICK_STREAM}", 1)
+        self.current = tick
+        try:
+            self.bolt.execute(tick)
+        except FailTuple:
+            pass
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self.report(error)
+            self._fatal(error)
+        self.current = None
+        return True
+
+    def _begin(
+        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, cost_bytes: int
+    ) -> _Work:
+        """Prepare a batch for execution; roots become Python numbers only where they are used."""
+        fields = self._field_names(batch.component, batch.stream)
+        source = Source(batch.component, source_task, batch.stream, fields)
+        work = _Work(source, rows, link, cost_bytes)
+        if not batch.roots:
+            return work
+        if not batch.root_counts and of_one_task(batch.roots):
+            work.roots, work.edges = batch.roots, batch.edges
+        if self._emits or not self._auto_ack or not work.roots:
+            source.roots = array("Q", batch.roots).tolist()
+            source.edges = array("Q", batch.edges).tolist()
+            if batch.root_counts:
+                source.roots = _by_row(source.roots, batch.root_counts)
+                source.edges = _by_row(source.edges, batch.root_counts)
+        return work
+
+    def _field_names(self, component: str, stream: str) -> tuple[str, ...]:
+        try:
+            return self.context.fields(component, stream)
+        except KeyError:
+            return ()
+
+    def _run_chunk(self, work: _Work, now_ns: int) -> None:
+        """Execute about CHUNK_NS worth of a batch; a row that raises is failed and left behind."""
+        rows = self._chunk_rows
+        before = work.begun()
+        self._executing = True
+        try:
+            self._execute_rows(work, rows)
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._on_raised(work, error)
+        self._executing = False
+        self.current = None
+        done = work.begun() - before
+        if work.begun() >= work.row_count:
+            self._finished.append(work)
+            self._work = None
+            self.consumed.append((work.link, work.cost_bytes))
+        elapsed_ns = self._clock_ns() - now_ns
+        if elapsed_ns > 2 * CHUNK_NS:
+            self._chunk_rows = max(1, rows // 2)
+        elif elapsed_ns < CHUNK_NS and done == rows:
+            self._chunk_rows = min(65_536, rows * 2)
+        self._measure(work.source, done, elapsed_ns // NS_PER_US)
+
+    def _execute_rows(self, work: _Work, rows: int) -> None:
+        execute, tuples = self.bolt.execute, work.tuples
+        if self.context.hooks:
+            for tup in islice(tuples, rows):
+                self.current = tup
+                begun_ns = self._clock_ns()
+                execute(tup)
+                for hook in self.context.hooks:
+                    hook.bolt_execute(tup, (self._clock_ns() - begun_ns) / 1e6)
+                    if self._auto_ack:
+                        hook.bolt_ack(tup)
+        elif self._emits:
+            for tup in islice(tuples, rows):
+                self.current = tup
+                execute(tup)
+        else:
+            _DONE.extend(map(execute, islice(tuples, rows)))
+
+    def _on_raised(self, work: _Work, error: Exception) -> None:
+        row = work.begun() - 1
+        work.failed.add(row)
+        tup = self.current
+        if tup is None or tup._source is not work.source:  # noqa: SLF001 - the engine's own field
+            tup = Tuple([], work.source, row)
+        if isinstance(error, FailTuple):
+            self._fail_raised(work, tup)
+            return
+        self.current = tup if tup.values else None
+        self.report(error)
+        self._fatal(error)
+        self._fail_raised(work, tup)
+
+    def _fail_raised(self, work: _Work, tup: Tuple) -> None:
+        """Fail a row whose execute raised; its roots may not be numbers yet."""
+        source = work.source
+        if source.roots is None and work.roots:
+            source.roots = array("Q", work.roots).tolist()
+            source.edges = array("Q", work.edges).tolist()
+        self.marked.append((_FAIL, tup))
+        for hook in self.context.hooks:
+            hook.bolt_fail(tup)
+
+    def _measure(self, source: Source, rows: int, elapsed_us: int) -> None:
+        meter = self.meter
+        meter.add(f"execute_count/{source.component}/{source.stream}", rows)
+        meter.add("execute_time_us", elapsed_us)
+        meter.add("busy_time_us", elapsed_us)
+        if rows:
+            meter.execute_latency.add_weighted(elapsed_us // rows, rows)
+
+    def _settle_rows(self, work: _Work, end: int) -> None:
+        """Ack the rows from `work.noted` to `end`, but for those that raised."""
+        start, work.noted = work.noted, max(work.noted, end)
+        if not self._auto_ack or end <= start:
+            return
+        self.meter.add("ack_count", end - start)
+        source = work.source
+        untouched = source.children is None and not work.failed
+        if work.roots and untouched:
+            span = slice(8 * start, 8 * end)
+            roots = work.roots[span]
+            first = int.from_bytes(roots[6:8], "little")
+            self._outcomes.echo(roots, work.edges[span], distinct=first == source.task)
+            return
+        if source.roots is None:
+            return
+        for row in range(start, end):
+            if row not in work.failed:
+                self._ack_row(source, row)
+
+    def _settle_marked(self, mark: Any) -> None:  # noqa: ANN401
+        """Apply what the author did with one tuple."""
+        if mark.__class__ is not tuple:
+            self.meter.add("ack_count", 1)
+            if mark._source.roots is not None:  # noqa: SLF001 - the engine's own field
+                self._ack_row(mark._source, mark._row)  # noqa: SLF001
+            return
+        kind, tup = mark
+        if kind == _FAIL:
+            self.meter.add("fail_count", 1)
+        source = tup._source  # noqa: SLF001 - the engine's own field
+        roots = source.roots[tup._row] if source.roots is not None else 0  # noqa: SLF001
+        for root in roots if isinstance(roots, tuple) else (roots,) if roots else ():
+            if kind == _FAIL:
+                self._outcomes.fail(root)
+            else:
+                self._outcomes.reset_timeout(root)
+
+    def _ack_row(self, source: Source, row: int) -> None:
+        """XOR the row's edges and those of its children into its trees."""
+        root, edge = source.roots[row], source.edges[row]
+        child = source.children[row] if source.children is not None else 0
+        if root.__class__ is int:
+            if root:
+                self._outcomes.ack(root, edge ^ child)
+            return
+        for one_root, one_edge in zip(root, edge, strict=True):
+            self._outcomes.ack(one_root, one_edge ^ child)
+
+
+def _by_row(column: list[int], counts: bytes) -> list[Any]:
+    """Return per row 0, a number, or a tuple of numbers."""
+    rows: list[Any] = []
+    start = 0
+    for size in counts:
+        part = column[start : start + size]
+        rows.append(0 if not part else part[0] if size == 1 else tuple(part))
+        start += size
+    return rows

@@ -1,0 +1,466 @@
+"""What an author's `emit`, `ack` and `fail` do: choose tasks, append rows, note outcomes.
+
+The default stream with one consumer, one copy a tuple and a fields or shuffle grouping has a path
+of its own; all else takes the general one. Both give the same rows (tests/unit/instance).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from heronshim.api.tuple import Tuple
+from heronshim.core.plan.topology import DEFAULT_STREAM
+from heronshim.errors import nearest
+from heronshim.instance.outbox import OpenBatch, edge_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from random import Random
+
+    from heronshim.api.hooks import TaskHook
+    from heronshim.instance.bolt_task import BoltTask
+    from heronshim.instance.outbox import Outbox
+    from heronshim.instance.routes import Route
+    from heronshim.instance.spout_task import SpoutTask
+
+MEMO_MAX = 65_536
+"""Keys whose task is remembered; then the memo begins anew (10,000 words fit six times)."""
+Emit = "Callable[..., Sequence[int]]"
+
+
+class _Streams:
+    """Routes of one task and one open batch for each (stream, target)."""
+
+    def __init__(
+        self, owner: SpoutTask | BoltTask, outbox: Outbox, routes: dict[str, Route]
+    ) -> None:
+        self.owner = owner
+        self.outbox = outbox
+        self.routes = routes
+        self._batches: dict[tuple[str, int], OpenBatch] = {}
+        self._reported: dict[tuple[str, int], int] = {}
+        self.emit_counts: dict[str, int] = {}
+        """Emits since the last report on streams whose rows are not their emits."""
+
+    def take_counts(self) -> dict[str, int]:
+        """Return and forget emits since the last report: stream -> count."""
+        counts, self.emit_counts = self.emit_counts, {}
+        for key, batch in self._batches.items():
+            if self.routes[key[0]].single:
+                emitted = batch.emitted + len(batch.rows)
+                counts[key[0]] = counts.get(key[0], 0) + emitted - self._reported.get(key, 0)
+                self._reported[key] = emitted
+        return counts
+
+    def count_emit(self, route: Route, tasks: tuple[int, ...]) -> None:
+        """Count an emit that `take_counts` cannot see from rows."""
+        if not route.single or not tasks:
+            self.emit_counts[route.stream] = self.emit_counts.get(route.stream, 0) + 1
+
+    def route(self, stream: str, values: Sequence[Any], *, direct: bool) -> Route:
+        """Return the route of a stream.
+
+        Raises:
+            ValueError: it is not declared, or declared direct and used otherwise.
+            TypeError: the values are not a list or tuple.
+        """
+        if not isinstance(values, (list, tuple)):
+            msg = f"emit takes a list or tuple of values, not {type(values).__name__}"
+            raise TypeError(msg)
+        route = self.routes.get(stream)
+        component = self.owner.context.component_id
+        if route is None:
+            known = ", ".join(self.routes) or "none"
+            msg = (
+                f'Unknown stream ID: {stream}; "{component}" declares: {known}.'
+                f"{nearest(stream, self.routes)}"
+            )
+            raise ValueError(msg)
+        if route.direct != direct:
+            msg = (
+                f'Cannot do regular emit to direct stream "{stream}" of "{component}"; '
+                "use emit_direct"
+                if route.direct
+                else f'Cannot emitDirect to stream "{stream}" of "{component}": it is not declared '
+                "direct; use emit"
+            )
+            raise ValueError(msg)
+        return route
+
+    def batch(self, route: Route, target: int, **kind: Any) -> OpenBatch:  # noqa: ANN401
+        """Return the open batch of a stream for a target."""
+        key = (route.stream, target)
+        batch = self._batches.get(key)
+        if batch is None:
+            context = self.owner.context
+            batch = self._batches[key] = self.outbox.open_batch(
+                OpenBatch(
+                    self.owner, context.component_id, route.stream, route.fields,
+                    context.task_id, target, **kind,
+                )
+            )  # fmt: skip
+        return batch
+
+
+class SpoutCollector:
+    """Binds `emit` and its like to one spout."""
+
+    def __init__(self, task: SpoutTask, outbox: Outbox, rng: Random, *, tracked: bool) -> None:
+        self._task = task
+        self._outbox = outbox
+        self._tracked = tracked
+        self._draw_edge = edge_source(rng.randbytes)
+        self._id_lists: list[list[Any]] = []
+        self._streams = _Streams(task, outbox, {})
+        self.emitted_elsewhere = 0
+        """Emits that made no row: nobody consumes the stream."""
+
+    def bind(self, routes: dict[str, Route]) -> None:
+        """Point the spout's methods at this plan's routes. Flush before."""
+        self._streams = _Streams(self._task, self._outbox, routes)
+        self._id_lists = []
+        spout: Any = self._task.spout
+        spout.emit = self._fast_emit() or self._emit
+        spout.emit_direct = self._emit_direct
+        spout.report_error = self._task.report
+
+    def rebind_hooks(self) -> None:
+        """With hooks every emit takes the general path, which calls them."""
+        if self._task.context.hooks:
+            spout: Any = self._task.spout
+            spout.emit = self._emit
+
+    def unflushed_tracked(self) -> int:
+        """Tracked rows in open batches whose trees are not open yet."""
+        return sum([len(ids) - ids.count(None) for ids in self._id_lists])
+
+    def take_emit_counts(self) -> dict[str, int]:
+        """Return emits since the last report: stream -> count."""
+        return self._streams.take_counts()
+
+    def _fast_emit(self) -> Any:  # noqa: ANN401
+        """Return emit for a default stream with one copy a tuple, or None."""
+        route = self._streams.routes.get(DEFAULT_STREAM)
+        if route is None or route.direct or not route.single:
+            return None
+        general = self._emit
+        fast_row = self._fast_row
+        if self._task.calls_ack_at_emit:
+            return None
+        if route.key_index is None:
+            return self._fast_emit_unkeyed(route)
+        index = route.key_index
+        memo: dict[str, Any] = {}
+
+        def emit_keyed(
+            values: Sequence[Any],
+            *,
+            id: Any = None,  # noqa: A002, ANN401
+            stream: str = DEFAULT_STREAM,
+        ) -> Sequence[int]:
+            if stream == DEFAULT_STREAM and values.__class__ is list:
+                try:
+                    add_row, add_id, tasks = memo[values[index]]
+                except (KeyError, TypeError, IndexError):
+                    pass
+                else:
+                    add_row(values)
+                    add_id(id)
+                    return tasks  # type: ignore[no-any-return]
+            tasks = general(values, id=id, stream=stream)
+            if stream == DEFAULT_STREAM and type(values[index]) is str:
+                if len(memo) >= MEMO_MAX:
+                    memo.clear()
+                memo[values[index]] = (*fast_row(route, tasks), tasks)
+            return tasks
+
+        return emit_keyed
+
+    def _fast_emit_unkeyed(self, route: Route) -> Any:  # noqa: ANN401
+        """Return emit where the values do not matter for the task, or matter to `choose` alone."""
+        general, choose = self._emit, route.choose
+        by_tasks: dict[tuple[int, ...], Any] = {}
+        if route.constant is not None:
+            tasks = route.constant
+            add_row, add_id = self._fast_row(route, tasks)
+
+            def emit_constant(
+                values: Sequence[Any],
+                *,
+                id: Any = None,  # noqa: A002, ANN401
+                stream: str = DEFAULT_STREAM,
+            ) -> Sequence[int]:
+                if stream != DEFAULT_STREAM or values.__class__ is not list:
+                    return general(values, id=id, stream=stream)
+                add_row(values)
+                add_id(id)
+                return tasks
+
+            return emit_constant
+
+        def emit_chosen(
+            values: Sequence[Any],
+            *,
+            id: Any = None,  # noqa: A002, ANN401
+            stream: str = DEFAULT_STREAM,
+        ) -> Sequence[int]:
+            if stream != DEFAULT_STREAM or values.__class__ is not list:
+                return general(values, id=id, stream=stream)
+            tasks = choose(values)
+            try:
+                add_row, add_id = by_tasks[tasks]
+            except KeyError:
+                add_row, add_id = by_tasks[tasks] = self._fast_row(route, tasks)
+            add_row(values)
+            add_id(id)
+            return tasks
+
+        return emit_chosen
+
+    def _fast_row(self, route: Route, tasks: tuple[int, ...]) -> tuple[Any, Any]:
+        """Return (append a row, append its id) for a one-copy route."""
+        batch = self._single_batch(route, tasks[0])
+        if not self._tracked:
+            return batch.rows.append, _ignore
+        return batch.rows.append, batch.ids.append
+
+    def _single_batch(self, route: Route, target: int) -> OpenBatch:
+        if not self._tracked:
+            return self._streams.batch(route, target)
+        batch = self._streams.batch(route, target, tracker=self._task.tracker)
+        if not any(batch.ids is known for known in self._id_lists):
+            self._id_lists.append(batch.ids)
+        return batch
+
+    def _emit(
+        self,
+        values: Sequence[Any],
+        *,
+        id: Any = None,  # noqa: A002, ANN401
+        stream: str = DEFAULT_STREAM,
+    ) -> Sequence[int]:
+        route = self._streams.route(stream, values, direct=False)
+        return self._send(route, route.choose(values), values, id)
+
+    def _emit_direct(
+        self,
+        task: int,
+        values: Sequence[Any],
+        *,
+        id: Any = None,  # noqa: A002, ANN401
+        stream: str = DEFAULT_STREAM,
+    ) -> Sequence[int]:
+        route = self._streams.route(stream, values, direct=True)
+        tasks = (task,) if task in route.direct_tasks else ()
+        return self._send(route, tasks, values, id)
+
+    def _send(
+        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any  # noqa: ANN401
+    ) -> tuple[int, ...]:
+        context = self._task.context
+        if self._tracked and id_ is not None and not tasks:
+            self._task.on_empty_trees([id_])
+        elif not self._tracked and id_ is not None:
+            self._task.on_untracked_id(id_)
+        if not tasks:
+            self.emitted_elsewhere += 1
+        if route.single and tasks:
+            batch = self._single_batch(route, tasks[0])
+            batch.rows.append(values)
+            if self._tracked:
+                batch.ids.append(id_)
+        elif tasks:
+            self._send_copies(route, tasks, values, id_)
+        self._streams.count_emit(route, tasks)
+        for hook in context.hooks:
+            hook.emit(values, route.stream, tasks)
+        return tasks
+
+    def _send_copies(
+        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any  # noqa: ANN401
+    ) -> None:
+        """Several copies of one tree: its edges are drawn before any copy leaves."""
+        if not self._tracked:
+            for task in tasks:
+                self._streams.batch(route, task).rows.append(values)
+            return
+        root = 0
+        edges = [0] * len(tasks)
+        if id_ is not None:
+            root, edges = self._task.open_copies(id_, len(tasks))
+        for task, edge in zip(tasks, edges, strict=True):
+            self._streams.batch(route, task, paired=True).rows.append((values, root, edge))
+
+
+def _ignore(_: Any) -> None:  # noqa: ANN401
+    """Untracked: the message id is not kept."""
+
+
+class BoltCollector:
+    """Binds `emit`, `ack` and their like to one bolt."""
+
+    def __init__(self, task: BoltTask, outbox: Outbox, rng: Random, *, tracked: bool) -> None:
+        self._task = task
+        self._outbox = outbox
+        self._tracked = tracked
+        self._draw_edge = edge_source(rng.randbytes)
+        self._streams = _Streams(task, outbox, {})
+        self._auto_anchor = type(task.bolt).auto_anchor
+
+    def bind(self, routes: dict[str, Route]) -> None:
+        """Point the bolt's methods at this plan's routes. Flush before."""
+        self._streams = _Streams(self._task, self._outbox, routes)
+        bolt: Any = self._task.bolt
+        bolt.emit = self._fast_emit() or self._emit
+        bolt.emit_direct = self._emit_direct
+        bolt.ack = self._task.marked.append
+        bolt.fail = self._task.mark_failed
+        bolt.reset_timeout = self._task.mark_reset
+        bolt.report_error = self._task.report
+
+    def rebind_hooks(self) -> None:
+        """With hooks every emit and ack takes the general path, which calls them."""
+        hooks = self._task.context.hooks
+        if hooks:
+            bolt: Any = self._task.bolt
+            bolt.emit = self._emit
+            bolt.ack = _hooked(self._task.marked.append, hooks, "bolt_ack")
+            bolt.fail = _hooked(self._task.mark_failed, hooks, "bolt_fail")
+
+    def take_emit_counts(self) -> dict[str, int]:
+        """Return emits since the last report: stream -> count."""
+        return self._streams.take_counts()
+
+    def _fast_emit(self) -> Any:  # noqa: ANN401
+        """Return emit for a default stream with one copy a tuple and a key, or None."""
+        route = self._streams.routes.get(DEFAULT_STREAM)
+        if route is None or route.direct or not route.single or route.key_index is None:
+            return None
+        index, general, task = route.key_index, self._emit, self._task
+        memo: dict[str, Any] = {}
+        draw_edge = self._draw_edge
+        tracked, auto_anchor = self._tracked, self._auto_anchor
+        batch_of = self._batch
+
+        def emit_keyed(
+            values: Sequence[Any],
+            *,
+            stream: str = DEFAULT_STREAM,
+            anchors: Sequence[Tuple] | None = None,
+        ) -> Sequence[int]:
+            if anchors is not None or stream != DEFAULT_STREAM or values.__class__ is not list:
+                return general(values, stream=stream, anchors=anchors)
+            try:
+                add_row, tasks = memo[values[index]]
+            except (KeyError, TypeError, IndexError):
+                tasks = general(values, stream=stream, anchors=anchors)
+                if type(values[index]) is str:
+                    if len(memo) >= MEMO_MAX:
+                        memo.clear()
+                    memo[values[index]] = (batch_of(route, tasks[0]).rows.append, tasks)
+                return tasks
+            if not tracked:
+                add_row(values)
+                return tasks  # type: ignore[no-any-return]
+            anchor = task.current
+            if not auto_anchor or anchor is None:
+                add_row((values, 0, 0))
+                return tasks  # type: ignore[no-any-return]
+            source = anchor._source  # noqa: SLF001 - the engine's own field
+            roots = source.roots
+            if roots is None:
+                add_row((values, 0, 0))
+                return tasks  # type: ignore[no-any-return]
+            row = anchor._row  # noqa: SLF001 - the engine's own field
+            root = roots[row]
+            if root.__class__ is not int or not root:
+                add_row((values, *self._pairs((anchor,))))
+                return tasks  # type: ignore[no-any-return]
+            edge = draw_edge()
+            children = source.children
+            if children is None:
+                children = source.children = [0] * len(roots)
+            children[row] ^= edge
+            add_row((values, root, edge))
+            return tasks  # type: ignore[no-any-return]
+
+        return emit_keyed
+
+    def _batch(self, route: Route, target: int) -> OpenBatch:
+        return self._streams.batch(route, target, paired=self._tracked)
+
+    def _emit(
+        self,
+        values: Sequence[Any],
+        *,
+        stream: str = DEFAULT_STREAM,
+        anchors: Sequence[Tuple] | None = None,
+    ) -> Sequence[int]:
+        route = self._streams.route(stream, values, direct=False)
+        return self._send(route, route.choose(values), values, anchors)
+
+    def _emit_direct(
+        self,
+        task: int,
+        values: Sequence[Any],
+        *,
+        stream: str = DEFAULT_STREAM,
+        anchors: Sequence[Tuple] | None = None,
+    ) -> Sequence[int]:
+        route = self._streams.route(stream, values, direct=True)
+        tasks = (task,) if task in route.direct_tasks else ()
+        return self._send(route, tasks, values, anchors)
+
+    def _send(
+        self,
+        route: Route,
+        tasks: tuple[int, ...],
+        values: Sequence[Any],
+        anchors: Sequence[Tuple] | None,
+    ) -> tuple[int, ...]:
+        if anchors is None:
+            current = self._task.current
+            anchors = (current,) if self._auto_anchor and current is not None else ()
+        for task in tasks:
+            rows = self._batch(route, task).rows
+            rows.append((values, *self._pairs(anchors)) if self._tracked else values)
+        self._streams.count_emit(route, tasks)
+        for hook in self._task.context.hooks:
+            hook.emit(values, route.stream, tasks)
+        return tasks
+
+    def _pairs(self, anchors: Sequence[Tuple]) -> tuple[Any, Any]:
+        """Draw one fresh edge per anchor for one copy; return its roots and edges.
+
+        The edge goes into the anchor's own ack value and into the pair of each of its roots, as
+        Storm's MessageId does: one edge per copy would complete a tree falsely when two anchors
+        share a root.
+        """
+        pairs: dict[int, int] = {}
+        for anchor in anchors:
+            source, row = anchor._source, anchor._row  # noqa: SLF001 - the engine's own fields
+            roots = source.roots[row] if source.roots is not None else 0
+            if not roots:
+                continue
+            edge = self._draw_edge()
+            if source.children is None:
+                source.children = [0] * len(source.roots)
+            source.children[row] ^= edge
+            for root in roots if isinstance(roots, tuple) else (roots,):
+                pairs[root] = pairs.get(root, 0) ^ edge
+        if not pairs:
+            return 0, 0
+        if len(pairs) == 1:
+            return next(iter(pairs.items()))
+        return tuple(pairs), tuple(pairs.values())
+
+
+def _hooked(
+    call: Callable[[Tuple], None], hooks: list[TaskHook], method: str
+) -> Callable[[Tuple], None]:
+    def hooked(tup: Tuple) -> None:
+        call(tup)
+        for hook in hooks:
+            getattr(hook, method)(tup)
+
+    return hooked

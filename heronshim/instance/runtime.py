@@ -1,0 +1,409 @@
+"""An instance without its socket: frames in, the author's code, frames out.
+
+The shell (`instance.main`, or `heronshim.testing` in one process) calls `on_frame`, `flush` and
+`take_frames` under one IO lock, and `step` without it, from the author's thread.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from heronshim.api.components import Bolt, Spout
+from heronshim.api.context import Context
+from heronshim.config import ComponentOptions, TopologyOptions, parse_options
+from heronshim.core.codec.data import decode_batch, decode_outcomes
+from heronshim.core.codec.link import (
+    decode_credit,
+    decode_credit_request,
+    encode_credit,
+    encode_credit_request,
+)
+from heronshim.core.codec.metrics import metrics_to_bytes
+from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.plan.physical import TopologyState
+from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
+from heronshim.core.plan.validation import cycle_components
+from heronshim.core.spi.metrics_sink import MetricsRecord
+from heronshim.core.stream.credit import CreditReceiver
+from heronshim.core.stream.frame import Kind, frame_cost_bytes
+from heronshim.errors import ErrorCode, RemoteProtocolError, TopologyError
+from heronshim.instance.bolt_task import BoltTask
+from heronshim.instance.meter import TaskMeter
+from heronshim.instance.outbox import Outbox
+from heronshim.instance.routes import make_routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
+    from random import Random
+
+    from heronshim.core.plan.physical import PhysicalPlan
+    from heronshim.core.plan.topology import Component
+    from heronshim.instance.clock import Clock
+    from heronshim.instance.outbox import Frame
+    from heronshim.instance.spout_task import SpoutTask
+
+WAITING_BYTES_MAX = 1 << 20
+"""With more output than this without credit, a task outside a cycle gets no input and no call."""
+STMGR_LINK = 0
+"""The one link of an instance, as its CreditReceiver names it."""
+NEVER_NS = 1 << 62
+
+
+class UserCodeFailed(BaseException):
+    """The author's code raised and the topology says that the process ends (Storm's rule)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this instance is."""
+
+    process: str
+    container: int
+    executors: tuple[tuple[int, ...], ...]
+    incarnation: int = 1
+    pid: int = 0
+
+
+class InstanceRuntime:
+    """Runs the tasks of one process, one after another in one thread."""
+
+    def __init__(
+        self,
+        identity: Identity,
+        load: Callable[[str, Mapping[str, object]], object],
+        rng: Random,
+        clock: Clock,
+        io_lock: AbstractContextManager[Any] | None = None,
+        process_values: Callable[[], dict[str, float]] = dict,
+    ) -> None:
+        """`process_values` gives figures of the process ("cpu_time_us" as an increment, others)."""
+        self._identity = identity
+        self._load = load
+        self._rng = rng
+        self._clock = clock
+        self._process_values = process_values
+        self._io_lock = io_lock or nullcontext()
+        self._tasks: dict[int, SpoutTask | BoltTask] = {}
+        self._meters: dict[int, TaskMeter] = {}
+        self._early: list[tuple[int, int, Any, int]] = []
+        self._receiver = CreditReceiver()
+        self._outbox = Outbox(1, 1)
+        self._flush_age_ns = 0
+        self._rows_since_ns = 0
+        self._interval_ns = 0
+        self._next_metrics_ns = NEVER_NS
+        self._extra: list[Frame] = []
+        self._in_cycle = False
+        self.plan: PhysicalPlan | None = None
+        self.options = TopologyOptions()
+        self.opened = False
+
+    # ---- IO lock held ----
+
+    def on_frame(self, kind: int, destination: int, source: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+        """Take a frame of the stream manager; the author's code is not called.
+
+        Raises:
+            RemoteProtocolError: it is damaged or of a kind that an instance does not take.
+        """
+        if kind == Kind.DATA:
+            self._on_data(destination, source, payload, now_ns)
+        elif kind == Kind.OUTCOMES:
+            self._on_outcomes(destination, payload, now_ns)
+        elif kind == Kind.CREDIT:
+            for task, grant_bytes in decode_credit(payload):
+                self._outbox.on_credit(task, grant_bytes)
+        elif kind == Kind.CREDIT_REQUEST:
+            for task in decode_credit_request(payload):
+                self._receiver.on_request(STMGR_LINK, task, now_ns)
+        elif kind == Kind.PLAN:
+            self._on_plan(physical_plan_from_bytes(bytes(payload)))
+        else:
+            msg = f"an instance does not take frames of kind {kind}"
+            raise RemoteProtocolError(msg, ErrorCode.KIND)
+
+    def on_new_link(self) -> None:
+        """The link to the stream manager is a new one: credit on both sides begins at nothing."""
+        self._receiver.on_sender_gone(STMGR_LINK)
+        self._outbox.on_new_link()
+
+    def flush(self, now_ns: int, *, idle: bool = False) -> None:
+        """Close batches that are full, all of them when the oldest row's age or idleness says so."""
+        outbox = self._outbox
+        now_us = now_ns // 1000
+        if outbox.open_rows():
+            if not self._rows_since_ns:
+                self._rows_since_ns = now_ns
+            due = idle or now_ns - self._rows_since_ns >= self._flush_age_ns
+            outbox.flush(now_us, only_full=not due)
+            if due:
+                self._rows_since_ns = 0
+        else:
+            self._rows_since_ns = 0
+        for task in self._tasks.values():
+            if isinstance(task, BoltTask):
+                self._extra += task.take_outcomes()
+                while task.consumed:
+                    _, cost_bytes = task.consumed.popleft()
+                    self._receiver.on_consumed(STMGR_LINK, task.task, cost_bytes, now_ns)
+            else:
+                task.on_rotation(now_ns)
+        if now_ns >= self._next_metrics_ns:
+            self._next_metrics_ns = now_ns + self._interval_ns
+            self._extra.append(self._metrics(now_ns))
+
+    def take_frames(self) -> list[Frame]:
+        """Return and forget the frames to send, in order."""
+        outbox = self._outbox
+        frames, outbox.frames = outbox.frames, []
+        if self._extra:
+            frames += self._extra
+            self._extra = []
+        grants = self._receiver.take_grants()
+        if grants:
+            frames.append((Kind.CREDIT, 0, 0, encode_credit(grants[STMGR_LINK])))
+        if outbox.wanted:
+            wanted, outbox.wanted = outbox.wanted, {}
+            frames.append((Kind.CREDIT_REQUEST, 0, 0, encode_credit_request(wanted)))
+        return frames
+
+    def next_deadline_ns(self) -> int:
+        """When something is due though nothing happens (tick, timeout, age, report)."""
+        deadlines = [self._next_metrics_ns]
+        deadlines += [due for task in self._tasks.values() if (due := task.next_deadline_ns())]
+        if self._rows_since_ns:
+            deadlines.append(self._rows_since_ns + self._flush_age_ns)
+        return min(deadlines)
+
+    def final_metrics(self, now_ns: int) -> None:
+        """Report what was counted since the last report; the process ends."""
+        if self.opened:
+            self._extra.append(self._metrics(now_ns))
+
+    # ---- the author's thread, IO lock not held ----
+
+    def step(self, now_ns: int) -> bool:
+        """Call the author's code for about half a millisecond; return whether anything happened.
+
+        Raises:
+            UserCodeFailed: the author's code raised and the process shall end.
+        """
+        plan = self.plan
+        if plan is None:
+            return False
+        active = plan.state is TopologyState.ACTIVE
+        if not self.opened:
+            if not active:
+                return False
+            self._open(plan)
+        free = self._outbox.waiting_bytes <= WAITING_BYTES_MAX
+        happened = False
+        for task in self._tasks.values():
+            if isinstance(task, BoltTask):
+                happened |= task.step(now_ns, may_take_input=free or self._in_cycle)
+            else:
+                if task.active != active:
+                    self._call(task, lambda task=task: task.set_active(active=active))  # type: ignore[misc]
+                    happened = True
+                happened |= task.step(now_ns, may_emit=free)
+        return happened
+
+    def wants_calls(self) -> bool:
+        """Return whether an idle pause should be short: a spout may have something soon."""
+        return (
+            self.opened
+            and self.plan is not None
+            and self.plan.state is TopologyState.ACTIVE
+            and any(not isinstance(task, BoltTask) for task in self._tasks.values())
+        )
+
+    def spout_pending(self) -> int:
+        """Open trees and tracked rows of all spout tasks."""
+        return sum(
+            task.pending() for task in self._tasks.values() if not isinstance(task, BoltTask)
+        )
+
+    def quiet(self) -> bool:
+        """Return whether nothing waits here: no input, no rows, no frames without credit."""
+        return not (
+            self._outbox.open_rows()
+            or self._outbox.waiting_bytes
+            or self._early
+            or any(task.queued() for task in self._tasks.values() if isinstance(task, BoltTask))
+        )
+
+    def close(self) -> None:
+        """Call deactivate, close and cleanup; what they raise is reported."""
+        for task in self._tasks.values():
+            if not isinstance(task, BoltTask) and task.active:
+                self._call(task, lambda task=task: task.set_active(active=False))  # type: ignore[misc]
+            self._call(task, task.close)
+
+    # ---- private ----
+
+    def _on_plan(self, plan: PhysicalPlan) -> None:
+        if self.plan is not None and plan.plan_epoch < self.plan.plan_epoch:
+            return
+        self.plan = plan
+        self.options = parse_options(TopologyOptions, plan.topology.options)
+
+    def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+        cost_bytes = frame_cost_bytes(len(payload))
+        self._receiver.on_frame(STMGR_LINK, destination, cost_bytes, now_ns)
+        task = self._tasks.get(destination)
+        if task is None or not self.opened:
+            self._early.append((destination, source, bytes(payload), cost_bytes))
+            return
+        self._hand_over(task, source, payload, cost_bytes)
+
+    def _hand_over(
+        self, task: SpoutTask | BoltTask, source: int, payload: Any, cost_bytes: int  # noqa: ANN401
+    ) -> None:
+        if not isinstance(task, BoltTask):
+            msg = f"data for task {task.task}, which is a spout"
+            raise RemoteProtocolError(msg, ErrorCode.TASK)
+        batch, rows = decode_batch(payload)
+        task.on_batch(batch, rows, source, STMGR_LINK, cost_bytes)
+
+    def _on_outcomes(self, destination: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+        task = self._tasks.get(destination)
+        if task is None or isinstance(task, BoltTask):
+            return
+        task.on_outcomes(decode_outcomes(payload), now_ns)
+
+    def _open(self, plan: PhysicalPlan) -> None:
+        """Make and open all tasks of this process."""
+        options = self.options
+        with self._io_lock:
+            self._outbox = Outbox(options.batch_rows, options.batch_bytes)
+            self._flush_age_ns = int(options.flush_age_ms * 1e6)
+            self._interval_ns = int(options.metrics_interval_s * 1e9)
+        component_of = {task: component for task, _, component, _ in plan.placements()}
+        resources: dict[str, Any] = {}
+        tasks: dict[int, SpoutTask | BoltTask] = {}
+        for executor in self._identity.executors:
+            executor_data: dict[str, Any] = {}
+            for task_id in executor:
+                component = plan.topology.component(component_of[task_id])
+                context = self._context(plan, component, task_id, executor_data, resources)
+                tasks[task_id] = self._make_task(component, context)
+        cycle = cycle_components(plan.topology)
+        self._in_cycle = any(task.context.component_id in cycle for task in tasks.values())
+        for task in tasks.values():
+            routes = make_routes(plan, task.context, self._rng, self._load)
+            self._call(task, lambda task=task, routes=routes: task.open(routes))  # type: ignore[misc]
+        with self._io_lock:
+            self._tasks = tasks
+            self.opened = True
+            self._next_metrics_ns = self._clock.now_ns()
+            early, self._early = self._early, []
+            for destination, source, payload, cost_bytes in early:
+                if destination in tasks:
+                    self._hand_over(tasks[destination], source, payload, cost_bytes)
+
+    def _make_task(self, component: Component, context: Context) -> SpoutTask | BoltTask:
+        made = parse_options(ComponentOptions, component.options)
+        options = self.options
+        on_exception = made.on_user_exception or options.on_user_exception
+        meter = TaskMeter(
+            context.task_id,
+            component.id,
+            options.error_report_max,
+            options.error_report_interval_s,
+        )
+        self._meters[context.task_id] = meter
+        tracked = options.delivery == "at_least_once"
+        fatal = _raise_failed if on_exception == "restart" else _go_on
+        user_object = self._load(component.object, component.arguments)
+        if component.kind is ComponentKind.BOLT:
+            if not isinstance(user_object, Bolt):
+                raise TopologyError([f'"{component.id}": {component.object} is not a Bolt'])
+            return BoltTask(
+                user_object, context, meter, self._outbox, tracked=tracked,
+                tick_s=made.tick_interval_s, rng=self._rng, fatal=fatal, clock=self._clock,
+            )  # fmt: skip
+        if not isinstance(user_object, Spout):
+            raise TopologyError([f'"{component.id}": {component.object} is not a Spout'])
+        # numpy is imported with the tracker, by spouts only, after the link is up.
+        from heronshim.instance.spout_task import SpoutTask  # noqa: PLC0415
+
+        pending_max = made.max_spout_pending
+        return SpoutTask(
+            user_object, context, meter, self._outbox, tracked=tracked,
+            pending_max=options.max_spout_pending if pending_max is None else pending_max,
+            timeout_s=options.message_timeout_s if options.message_timeouts else None,
+            rng=self._rng, fatal=fatal, clock=self._clock, io_lock=self._io_lock,
+        )  # fmt: skip
+
+    def _context(
+        self,
+        plan: PhysicalPlan,
+        component: Component,
+        task: int,
+        executor_data: dict[str, Any],
+        resources: dict[str, Any],
+    ) -> Context:
+        container = next(
+            item for item in plan.containers if any(task in p.tasks for p in item.processes)
+        )
+        local = sorted(t for process in container.processes for t in process.tasks)
+        return Context(
+            topology=plan.topology,
+            task_id=task,
+            component_id=component.id,
+            component_tasks=plan.component_tasks(),
+            container_tasks=tuple(local),
+            config={**plan.topology.user_config, **component.user_config},
+            container_id=container.id,
+            executor_data=executor_data,
+            resources=resources,
+        )
+
+    def _call(self, task: SpoutTask | BoltTask, call: Callable[[], None]) -> None:
+        """Call the author's open, close or their like: a fault there ends the process."""
+        try:
+            call()
+        except Exception as error:
+            task.report(error)
+            raise UserCodeFailed(str(error)) from error
+
+    def _metrics(self, now_ns: int) -> Frame:
+        records = []
+        errors = []
+        for task_id, task in self._tasks.items():
+            meter = self._meters[task_id]
+            if not isinstance(task, BoltTask):
+                meter.gauges["pending"] = task.pending()
+            meter.gauges["waiting_output_bytes"] = self._outbox.waiting_bytes
+            meter.gauges["queue_bytes"] = self._receiver.queued_bytes(task_id)
+            for stream, count in task.collector.take_emit_counts().items():
+                meter.add(f"emit_count/{stream}", count)
+            errors += meter.take_errors()
+            records.append(meter.take(task.context))
+        values = self._process_values()
+        record = MetricsRecord(
+            topology="",
+            process=self._identity.process,
+            container=self._identity.container,
+            time_ms=self._clock.wall_ms(),
+            interval_ms=self._interval_ns // 1_000_000,
+            incarnation=self._identity.incarnation,
+            pid=self._identity.pid,
+            tasks=tuple(records),
+            sums={"cpu_time_us": values.pop("cpu_time_us", 0.0)},
+            gauges=values,
+            errors=tuple(errors),
+        )
+        return Kind.METRICS, METRICSMGR_TASK, self._identity.executors[0][0], metrics_to_bytes(record)
+
+
+def _raise_failed(error: BaseException) -> None:
+    """on_user_exception: restart."""
+    raise UserCodeFailed(str(error)) from error
+
+
+def _go_on(_: BaseException) -> None:
+    """on_user_exception: fail_tuple."""

@@ -1,0 +1,253 @@
+"""One spout task: calls the author's next_tuple, opens trees, hands outcomes back."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import repeat
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heronshim.api.components import Spout
+from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, AckTracker
+from heronshim.instance.collector import SpoutCollector
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+    from random import Random
+
+    from numpy.typing import NDArray
+
+    from heronshim.api.context import Context
+    from heronshim.errors import ValueEncodingError
+    from heronshim.instance.clock import Clock
+    from heronshim.instance.meter import TaskMeter
+    from heronshim.instance.outbox import Outbox
+    from heronshim.instance.routes import Route
+    from heronshim.wire.v1.data_pb2 import Outcomes
+
+BURST_MAX = 512
+"""Calls of next_tuple between two looks at the socket."""
+BURST_NS = 400_000
+"""About how long a burst may take, so that control frames wait no longer."""
+NS_PER_US = 1000
+
+
+class SpoutTask:
+    """Runs in the author's thread, except `on_outcomes` and `on_rotation` (IO lock held)."""
+
+    def __init__(
+        self,
+        spout: Spout,
+        context: Context,
+        meter: TaskMeter,
+        outbox: Outbox,
+        *,
+        tracked: bool,
+        pending_max: int,
+        timeout_s: float | None,
+        rng: Random,
+        fatal: Callable[[BaseException], None],
+        clock: Clock,
+        io_lock: AbstractContextManager[Any],
+    ) -> None:
+        self.spout = spout
+        self.context = context
+        self.meter = meter
+        self.task = context.task_id
+        self._outbox = outbox
+        self._pending_max = pending_max
+        self._fatal = fatal
+        self._clock = clock
+        self._clock_ns = clock.now_ns
+        self._io_lock = io_lock
+        self._calls_ack = type(spout).ack is not Spout.ack
+        self.calls_ack_at_emit = not tracked and self._calls_ack
+        self._calls_fail = type(spout).fail is not Spout.fail
+        self._acked: deque[tuple[list[Any], NDArray[np.int64]]] = deque()
+        self._failed: deque[tuple[list[Any], int]] = deque()
+        self._burst = 1
+        self._emits_per_call = 1
+        self.active = False
+        self.tracker = AckTracker(self.task, rng, min(max(pending_max, 64), 1 << 16) + BURST_MAX)
+        self.collector = SpoutCollector(self, outbox, rng, tracked=tracked)
+        self._rotate_ns = int(timeout_s * 1e9 / EPOCHS_PER_TIMEOUT) if timeout_s else 0
+        self._next_rotation_ns = 0
+
+    def open(self, routes: dict[str, Route]) -> None:
+        """Bind the collector and call the author's open."""
+        self.collector.bind(routes)
+        self.spout.open(self.context.config, self.context)
+        self.collector.rebind_hooks()
+
+    def set_active(self, *, active: bool) -> None:
+        """Call activate or deactivate when the state changes."""
+        if active == self.active:
+            return
+        self.active = active
+        if active:
+            self.spout.activate()
+        else:
+            self.spout.deactivate()
+
+    def pending(self) -> int:
+        """Open trees and tracked rows that are not flushed."""
+        return self.tracker.open_count + self.collector.unflushed_tracked()
+
+    def step(self, now_ns: int, *, may_emit: bool) -> bool:
+        """Deliver outcomes, then call next_tuple; return whether anything happened."""
+        settled = bool(self._acked or self._failed)
+        if settled:
+            self._deliver()
+        if not (self.active and may_emit):
+            return settled
+        return self._emit_burst(now_ns) or settled
+
+    def on_outcomes(self, outcomes: Outcomes, now_ns: int) -> None:
+        """Apply outcomes that came from the network."""
+        roots = np.frombuffer(outcomes.roots, np.uint64)
+        xors = np.frombuffer(outcomes.xors, np.uint64)
+        now_us = now_ns // NS_PER_US
+        settled = self.tracker.settle(
+            roots, xors, outcomes.kinds, distinct=outcomes.distinct, now_us=now_us
+        )
+        if settled.acked:
+            self._on_acked(settled.acked, settled.acked_us)
+        if settled.failed:
+            self.on_failed(settled.failed)
+
+    def on_rotation(self, now_ns: int) -> None:
+        """Begin a new epoch when it is due: trees open for too long fail."""
+        if not self._rotate_ns:
+            return
+        if self._next_rotation_ns == 0:
+            self._next_rotation_ns = now_ns + self._rotate_ns
+        while now_ns >= self._next_rotation_ns:
+            self._next_rotation_ns += self._rotate_ns
+            timed_out = self.tracker.rotate()
+            if timed_out:
+                self.meter.add("timeout_count", len(timed_out))
+                self.on_failed(timed_out)
+
+    def next_deadline_ns(self) -> int:
+        """When on_rotation is due next; 0 = never."""
+        return self._next_rotation_ns if self.tracker.open_count else 0
+
+    def on_empty_trees(self, ids: list[Any]) -> None:
+        """Reliable emits without a consumer are acked at once (Storm)."""
+        self._on_acked(ids, np.zeros(len(ids), np.int64))
+
+    def on_untracked_id(self, id_: Any) -> None:  # noqa: ANN401
+        """Without tracking a tuple with an id is acked at emit (Storm with ackers = 0)."""
+        self.meter.add("ack_count", 1)
+        if self._calls_ack or self.context.hooks:
+            self._guard(self.spout.ack, id_)
+
+    def open_copies(self, id_: Any, copies: int) -> tuple[int, list[int]]:  # noqa: ANN401
+        """Open one tree with several copies; return its root and an edge for each copy.
+
+        Under the IO lock of the instance: the tracker is shared with the network side.
+        """
+        with self._io_lock:
+            root = self.tracker.open([id_], self._clock_ns() // NS_PER_US)
+            edges = [int(self.tracker.draw_edges(root)[0]) for _ in range(copies)]
+        return int(root[0]), edges
+
+    def on_failed(self, ids: list[Any]) -> None:
+        """Trees failed; the author hears of it in the next step."""
+        self._failed.append((ids, 0))
+
+    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:  # noqa: ANN401
+        """A row was left out at flush: report it and fail its tree."""
+        self.report(error)
+        known = [id_ for id_ in ids if id_ is not None]
+        if roots:
+            column = np.array([roots], np.uint64)
+            known += self.tracker.settle(
+                column, column, b"\x01", distinct=True, now_us=0
+            ).failed
+        if known:
+            self.on_failed(known)
+
+    def report(self, error: BaseException | str) -> None:
+        """Report an error without failing anything."""
+        now_ns = self._clock_ns()
+        self.meter.error(error, now_ns, self._clock.wall_ms())
+
+    def close(self) -> None:
+        """Call the author's close."""
+        self.spout.close()
+        for hook in self.context.hooks:
+            hook.cleanup()
+
+    def _on_acked(self, ids: list[Any], times_us: NDArray[np.int64]) -> None:
+        self.meter.add("ack_count", len(ids))
+        self.meter.complete_latency.merge(_buckets(times_us))
+        if self._calls_ack or self.context.hooks:
+            self._acked.append((ids, times_us))
+
+    def _deliver(self) -> None:
+        """Call the author's ack and fail for all that settled."""
+        hooks = self.context.hooks
+        while self._acked:
+            ids, times_us = self._acked.popleft()
+            ack = self.spout.ack
+            for position, id_ in enumerate(ids):
+                self._guard(ack, id_)
+                for hook in hooks:
+                    hook.spout_ack(id_, float(times_us[position]) / 1000)
+        while self._failed:
+            ids, _ = self._failed.popleft()
+            self.meter.add("fail_count", len(ids))
+            for id_ in ids:
+                if self._calls_fail:
+                    self._guard(self.spout.fail, id_)
+                for hook in hooks:
+                    hook.spout_fail(id_, 0.0)
+
+    def _guard(self, call: Callable[[Any], None], argument: Any) -> None:  # noqa: ANN401
+        try:
+            call(argument)
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._fatal_or_report(error)
+
+    def _fatal_or_report(self, error: BaseException) -> None:
+        self.report(error)
+        self._fatal(error)
+
+    def _emit_burst(self, now_ns: int) -> bool:
+        calls = self._burst
+        if self._pending_max:
+            left = self._pending_max - self.pending()
+            if left <= 0:
+                return False
+            # More than one emit a call may overshoot the limit by one call's, as in Storm.
+            calls = 1 if self._emits_per_call > 1 else min(calls, left)
+        outbox, collector = self._outbox, self.collector
+        calls = min(calls, outbox.room())
+        before = outbox.emitted_rows + outbox.open_rows() + collector.emitted_elsewhere
+        next_tuple = self.spout.next_tuple
+        try:
+            for _ in repeat(None, calls):
+                next_tuple()
+        except Exception as error:  # noqa: BLE001 - the author's code may raise anything
+            self._fatal_or_report(error)
+        emitted = outbox.emitted_rows + outbox.open_rows() + collector.emitted_elsewhere - before
+        elapsed_ns = self._clock_ns() - now_ns
+        self.meter.add("next_tuple_count", calls)
+        self.meter.add("busy_time_us", elapsed_ns // NS_PER_US)
+        if emitted > calls:
+            self._emits_per_call = -(-emitted // calls)
+        if emitted < calls or elapsed_ns > 2 * BURST_NS:
+            self._burst = max(1, calls // 4)
+        elif elapsed_ns < BURST_NS and calls == self._burst:
+            self._burst = min(BURST_MAX, self._burst * 2)
+        return emitted > 0
+
+
+def _buckets(times_us: NDArray[np.int64]) -> dict[int, int]:
+    """Return histogram counts by bucket, as core.stream.histogram numbers them."""
+    numbers = np.floor(4 * np.log2(np.maximum(times_us, 0) + 1)).astype(np.int64)
+    counts = np.bincount(numbers)
+    return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}
