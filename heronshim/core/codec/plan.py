@@ -1,10 +1,8 @@
-"""Packing plan and physical plan as protobuf; a container's plan also as JSON."""
+"""Packing plan and physical plan as protobuf."""
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from heronshim.core.codec.reading import (
@@ -25,7 +23,7 @@ from heronshim.core.plan.physical import (
     Resources,
     TopologyState,
 )
-from heronshim.errors import RemoteProtocolError, nearest
+from heronshim.errors import RemoteProtocolError
 from heronshim.wire.v1 import plan_pb2 as wire
 
 if TYPE_CHECKING:
@@ -67,7 +65,8 @@ def packing_plan_from_bytes(data: bytes) -> PackingPlan:
         for index, item in enumerate(message.containers)
     )
     _check_placement(((item.id, item.processes) for item in containers), "PackingPlan")
-    return PackingPlan(message.version, containers, message.algorithm)
+    version = positive(message.version, "PackingPlan.version")
+    return PackingPlan(version, containers, message.algorithm)
 
 
 def physical_plan_to_bytes(plan: PhysicalPlan) -> bytes:
@@ -143,43 +142,6 @@ def physical_plan_from_message(
         state=STATES.member(message.state, f"{field}.state"),
         recovery_epoch=message.recovery_epoch,
     )
-
-
-def container_plan_to_json(plan: ContainerPlan) -> dict[str, object]:
-    """Return a container's plan as plain values for json.dumps."""
-    return {
-        "id": plan.id,
-        "processes": [
-            {
-                "id": process.id,
-                "component": process.component,
-                "executors": [list(tasks) for tasks in process.executors],
-                "required": asdict(process.required),
-            }
-            for process in plan.processes
-        ],
-        "required": asdict(plan.required),
-    }
-
-
-def container_plan_from_json(value: object, field: str = "plan") -> ContainerPlan:
-    """Return the container's plan in what json.loads gave; `field` begins the messages.
-
-    Raises:
-        RemoteProtocolError: a field is missing, unknown or has a wrong value; names it.
-    """
-    record = _record(value, field, {"id", "processes", "required"})
-    message = wire.ContainerPlan(
-        id=_whole(record["id"], f"{field}.id"),
-        processes=[
-            _process_from_json(item, f"{field}.processes[{index}]")
-            for index, item in enumerate(_items(record["processes"], f"{field}.processes"))
-        ],
-        required=_resources_from_json(record["required"], f"{field}.required"),
-    )
-    plan = _container_from_message(message, field)
-    _check_placement([(plan.id, plan.processes)], field)
-    return plan
 
 
 def _check_placement(containers: Iterable[tuple[int, tuple[ProcessPlan, ...]]], field: str) -> None:
@@ -273,72 +235,3 @@ def _resources_from_message(message: wire.Resources, field: str) -> Resources:
         msg = f"{field}.cpu is {message.cpu}; expected a number from 0"
         raise RemoteProtocolError(msg)
     return Resources(message.cpu, message.ram_bytes, message.disk_bytes)
-
-
-def _process_from_json(value: object, field: str) -> wire.ProcessPlan:
-    record = _record(value, field, {"id", "component", "executors", "required"})
-    executors = _items(record["executors"], f"{field}.executors")
-    return wire.ProcessPlan(
-        id=_text(record["id"], f"{field}.id"),
-        component=_text(record["component"], f"{field}.component"),
-        executors=[
-            wire.ExecutorPlan(
-                tasks=[
-                    _whole(task, f"{field}.executors[{index}]")
-                    for task in _items(tasks, f"{field}.executors[{index}]")
-                ]
-            )
-            for index, tasks in enumerate(executors)
-        ],
-        required=_resources_from_json(record["required"], f"{field}.required"),
-    )
-
-
-def _resources_from_json(value: object, field: str) -> wire.Resources:
-    record = _record(value, field, {"cpu", "ram_bytes", "disk_bytes"})
-    cpu = record["cpu"]
-    if isinstance(cpu, bool) or not isinstance(cpu, (int, float)) or not 0 <= cpu < math.inf:
-        where = f"{field}.cpu"
-        raise _unexpected(where, "a number from 0", cpu)
-    return wire.Resources(
-        cpu=cpu,
-        ram_bytes=_whole(record["ram_bytes"], f"{field}.ram_bytes", BYTES_MAX),
-        disk_bytes=_whole(record["disk_bytes"], f"{field}.disk_bytes", BYTES_MAX),
-    )
-
-
-def _record(value: object, field: str, names: set[str]) -> dict[str, object]:
-    """Return a JSON object that has exactly `names`."""
-    if not isinstance(value, dict):
-        raise _unexpected(field, "an object", value)
-    for name in sorted(names - value.keys()):
-        msg = f"{field}.{name} is missing"
-        raise RemoteProtocolError(msg)
-    for name in value.keys() - names:
-        msg = f'{field} has the unknown key "{name}".{nearest(name, names)}'
-        raise RemoteProtocolError(msg)
-    return value
-
-
-def _items(value: object, field: str) -> list[object]:
-    if not isinstance(value, list):
-        raise _unexpected(field, "a list", value)
-    return value
-
-
-def _text(value: object, field: str) -> str:
-    if not isinstance(value, str):
-        raise _unexpected(field, "text", value)
-    return value
-
-
-def _whole(value: object, field: str, highest: int = ID_MAX) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= highest:
-        raise _unexpected(field, f"a whole number from 0 to {highest}", value)
-    return value
-
-
-def _unexpected(field: str, expected: str, value: object) -> RemoteProtocolError:
-    text = json.dumps(value, default=repr)
-    shown = text if len(text) <= 80 else f"{text[:77]}..."
-    return RemoteProtocolError(f"{field}: expected {expected}, not {shown}")
