@@ -322,7 +322,7 @@ class DealerLink:
     def _read_monitor(self) -> None:
         """Look whether the connection ended."""
         monitor = self._monitor
-        while monitor is not None and monitor.getsockopt(zmq.EVENTS) & zmq.POLLIN:
+        while monitor is not None and int(monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
             event, _ = monitor.recv_multipart(zmq.DONTWAIT)
             number, _ = _MONITOR_EVENT.unpack(event)
             if number & _MONITORED:
