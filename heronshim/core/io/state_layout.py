@@ -4,6 +4,7 @@
 /topologies/<name>/packing_plan       wire PackingPlan, written by submit and repacking
 /topologies/<name>/execution_state    wire ExecutionState, written by submit
 /topologies/<name>/tmaster            wire TMasterLocation, ephemeral, the leader's node
+/topologies/<name>/tmaster.epoch      how often a leader was made; the state manager's own
 /topologies/<name>/physical_plan      wire PhysicalPlan, written by the leader only
 """
 
@@ -100,18 +101,26 @@ class TopologyState:
             self.remove()
             raise
 
+    def exists(self) -> bool:
+        """Return whether anything is there, be it the rest of an interrupted submit."""
+        return self.name in topology_names(self._manager)
+
     def require(self) -> ExecutionState:
         """Return the record of the submit.
 
         Raises:
             NotFoundError: there is no such topology; names the nearest.
+            StateError: its submit was interrupted.
         """
         found = self.execution_state()
-        if found is None:
-            known = topology_names(self._manager)
-            msg = f'no topology named "{self.name}".{nearest(self.name, known)}'
-            raise NotFoundError(msg)
-        return found
+        if found is not None:
+            return found
+        known = topology_names(self._manager)
+        if self.name in known:
+            msg = f'topology "{self.name}" was submitted only in part; kill it and submit it again'
+            raise StateError(msg)
+        msg = f'no topology named "{self.name}".{nearest(self.name, known)}'
+        raise NotFoundError(msg)
 
     def topology(self) -> Topology | None:
         """Return the logical plan."""
