@@ -31,10 +31,6 @@ if TYPE_CHECKING:
 
 STATES = EnumCodec(TopologyState, wire.TopologyState, "TOPOLOGY_STATE")
 """Topology states on the wire."""
-ID_MAX = (1 << 31) - 1
-"""Task and container ids travel as int32."""
-BYTES_MAX = (1 << 53) - 1
-"""Largest byte count that every JSON reader holds exactly."""
 
 
 def packing_plan_to_bytes(plan: PackingPlan) -> bytes:
