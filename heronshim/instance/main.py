@@ -8,13 +8,14 @@ starved by the GIL: 5.8k frames/s against 1,144k.)
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import sys
 import threading
 import time
 from pathlib import Path
-from random import SystemRandom, Random
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -62,14 +63,14 @@ class InstanceShell:
                 attempt=0,
                 token=start.token,
                 tasks=process.tasks,
-                pid=_pid(),
+                pid=os.getpid(),
                 container=start.container,
             ),
             self._poller,
         )
         self._runtime = InstanceRuntime(
             Identity(
-                start.process, start.container, process.executors, start.incarnation, _pid()
+                start.process, start.container, process.executors, start.incarnation, os.getpid()
             ),
             lambda name, arguments: load_component(name, arguments, start.package_dir),
             Random(SystemRandom().getrandbits(128)),
@@ -135,8 +136,6 @@ class InstanceShell:
         """Send what may go; frames wait while the link is down."""
         if not self._link.up:
             return
-        task = self._start.incarnation
-        del task
         for kind, destination, source, payload in self._runtime.take_frames():
             if not self._link.send(kind, payload, destination, source):
                 log_event("ERROR", "send_queue_full", process=self._start.process, kind=kind)
@@ -201,16 +200,10 @@ class InstanceShell:
         self._context.term()
 
 
-def _pid() -> int:
-    from os import getpid
-
-    return getpid()
-
-
 def main() -> int:
     """Read the start from standard input and run."""
     try:
-        shell: Any = InstanceShell(ChildStart.read(sys.stdin))
+        shell: Any = InstanceShell(ChildStart.read(sys.stdin.buffer))
     except HeronshimError as error:
         log_event("ERROR", "bad_start", error=str(error))
         return error.exit_code

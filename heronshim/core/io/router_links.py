@@ -148,6 +148,10 @@ class RouterLinks:
         link.sent += 1
         return True
 
+    def refuse(self, link: InboundLink, code: ErrorCode, message: str) -> None:
+        """The owner cannot read a frame of a link: say so and end the link."""
+        self._bad(link.identity, code, message)
+
     def heartbeat(self) -> None:
         """Send a link heartbeat on every link; links whose peers are gone end."""
         for link in self.links():

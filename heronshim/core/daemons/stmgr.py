@@ -1,0 +1,398 @@
+"""The stream manager: one per container, routes batches between its instances and its peers.
+
+Its loop reads at most a few frames of each socket, hands them to the pure Forwarder, and never
+blocks: a send that cannot go at once waits in a queue that credit bounds. Its work is per batch.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import socket as hosts
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import zmq
+
+from heronshim.core.codec.link import (
+    decode_credit,
+    decode_credit_request,
+    encode_credit,
+    encode_credit_request,
+)
+from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
+from heronshim.core.codec.metrics import metrics_to_bytes
+from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.io.child import ChildStart
+from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
+from heronshim.core.io.logs import log_event, setup_daemon
+from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
+from heronshim.core.io.sockets import router
+from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.tokens import process_token, read_secret
+from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
+from heronshim.core.plan.topology import METRICSMGR_TASK
+from heronshim.core.spi.metrics_sink import MetricsRecord
+from heronshim.core.spi.registry import STATE_MANAGERS, load
+from heronshim.core.stream.forwarding import Forwarder
+from heronshim.core.stream.frame import Kind
+from heronshim.core.stream.link import Hello, Role
+from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
+
+if TYPE_CHECKING:
+    from heronshim.core.plan.physical import PhysicalPlan
+    from heronshim.core.plan.records import TMasterLocation
+
+FRAMES_PER_TURN = 256
+"""Frames read of one socket before the others get their turn."""
+REGISTER_HEARTBEAT_NS = 1_000_000_000
+STATE_POLL_NS = 200_000_000
+METRICS_NS = 1_000_000_000
+_NO_LINK = 0
+
+
+class StreamManager:
+    """The shell: sockets, clock and process around a Forwarder."""
+
+    def __init__(self, start: ChildStart) -> None:
+        self._start = start
+        launch = start.launch
+        self._secret = read_secret(launch.secret_path)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._poller = zmq.Poller()
+        self._router = router(self._context)
+        self._router.bind(start.endpoint)
+        self._poller.register(self._router, zmq.POLLIN)
+        self._links = RouterLinks(self._router, self._secret, launch.topology_id, self._admit)
+        self._local: dict[str, tuple[int, ...]] = {
+            process.id: process.tasks for process in (start.plan.processes if start.plan else ())
+        }
+        self._inbound: dict[int, InboundLink] = {}
+        self._peers: dict[int, DealerLink] = {}
+        self._peer_tasks: dict[int, tuple[int, ...]] = {}
+        self._forwarder = Forwarder(self._send, len)
+        self._plan: PhysicalPlan | None = None
+        self._plan_bytes = b""
+        self._master = self._dealer()
+        self._manager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
+        self._state = TopologyState(self._manager, launch.topology)
+        self._state.watch_tmaster(self._on_tmaster)
+        self._last_metrics: dict[str, float] = {}
+        self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
+
+    def run(self, stopping: Any) -> int:  # noqa: ANN401
+        """Run until SIGTERM; return the exit code."""
+        log_event("INFO", "stmgr_started", container=self._start.container)
+        while not stopping():
+            now_ns = time.monotonic_ns()
+            self._tick(now_ns)
+            self._read_router(now_ns)
+            for container, peer in list(self._peers.items()):
+                self._read_peer(container, peer, now_ns)
+            self._read_master(now_ns)
+            self._give_and_ask()
+            self._poller.poll(self._wait_ms())
+        self._close()
+        return 0
+
+    # ---- frames in ----
+
+    def _read_router(self, now_ns: int) -> None:
+        receive, forwarder = self._links.receive, self._forwarder
+        for _ in range(FRAMES_PER_TURN):
+            frame = receive(now_ns)
+            if frame is None:
+                break
+            if frame.kind == Kind.DATA:
+                forwarder.on_data(
+                    frame.link.number, Kind.DATA, frame.destination, frame.source,
+                    frame.payload, now_ns,
+                )  # fmt: skip
+            elif frame.kind == Kind.OUTCOMES:
+                forwarder.on_outcomes(frame.destination, frame.source, frame.payload)
+            else:
+                self._on_control(frame, now_ns)
+        if self._links.joined or self._links.ended:
+            self._on_links_changed()
+
+    def _on_control(self, frame: InboundFrame, now_ns: int) -> None:
+        link, payload = frame.link, frame.payload.buffer
+        try:
+            if frame.kind == Kind.CREDIT:
+                self._forwarder.on_credit(decode_credit(payload), now_ns)
+            elif frame.kind == Kind.CREDIT_REQUEST:
+                self._forwarder.on_credit_request(
+                    link.number, decode_credit_request(payload), now_ns
+                )
+            elif frame.kind == Kind.METRICS:
+                self._forwarder.on_metrics(frame.source, frame.payload)
+            elif frame.kind == Kind.BARRIER:
+                self._forwarder.on_data(
+                    link.number, Kind.BARRIER, frame.destination, frame.source,
+                    frame.payload, now_ns,
+                )  # fmt: skip
+            else:
+                msg = f"a stream manager does not take frames of kind {frame.kind}"
+                raise RemoteProtocolError(msg, ErrorCode.KIND)
+        except RemoteProtocolError as error:
+            self._links.refuse(link, error.code, str(error))
+
+    def _read_peer(self, container: int, peer: DealerLink, now_ns: int) -> None:
+        """A peer grants credit, and asks for none: it sends its data on its own link."""
+        for _ in range(FRAMES_PER_TURN):
+            frame = peer.receive(now_ns)
+            if frame is None:
+                break
+            if frame.kind == Kind.CREDIT:
+                try:
+                    self._forwarder.on_credit(decode_credit(frame.payload.buffer), now_ns)
+                except RemoteProtocolError as error:
+                    log_event("WARNING", "bad_frame", peer=container, error=str(error))
+        for event in peer.take_events():
+            if event.kind is LinkEventKind.JOINED:
+                log_event("INFO", "peer_joined", container=container)
+                for task in self._peer_tasks[container]:
+                    self._forwarder.bind(task, -container)
+            elif event.kind is LinkEventKind.ENDED:
+                log_event("WARNING", "peer_ended", container=container, cause=event.cause)
+                self._forwarder.unbind(-container)
+
+    def _read_master(self, now_ns: int) -> None:
+        while (frame := self._master.receive(now_ns)) is not None:
+            if frame.kind == Kind.PLAN:
+                try:
+                    self._on_plan(bytes(frame.payload.buffer), now_ns)
+                except RemoteProtocolError as error:
+                    log_event("ERROR", "bad_plan", error=str(error))
+        for event in self._master.take_events():
+            log_event("INFO", f"tmaster_link_{event.kind.value}", cause=event.cause)
+            if event.kind is LinkEventKind.JOINED:
+                self._register()
+
+    # ---- what changes ----
+
+    def _admit(self, hello: Hello) -> tuple[ErrorCode, str] | None:
+        """Judge a hello: an instance or metrics manager of this container, or a peer."""
+        if hello.role is Role.INSTANCE:
+            tasks = self._local.get(hello.process)
+            if tasks is None:
+                return ErrorCode.TASK, f'container {self._start.container} has no "{hello.process}"'
+            if hello.tasks != tasks:
+                return ErrorCode.TASK, f'"{hello.process}" has tasks {tasks}, not {hello.tasks}'
+            return None
+        if hello.role is Role.METRICSMGR and hello.tasks == (METRICSMGR_TASK,):
+            return None
+        if hello.role is Role.STMGR and not hello.tasks:
+            return None
+        return ErrorCode.TASK, f"a {hello.role.name.lower()} with tasks {hello.tasks} has no place here"
+
+    def _on_links_changed(self) -> None:
+        """Take ends before joins: a replaced link ends as its successor joins."""
+        ended, self._links.ended = self._links.ended, []
+        for link, cause in ended:
+            self._inbound.pop(link.number, None)
+            self._forwarder.unbind(link.number)
+            log_event("INFO", "link_ended", process=link.hello.process, cause=cause)
+        joined, self._links.joined = self._links.joined, []
+        for link in joined:
+            if self._links.of_process(link.hello.process) is not link:
+                continue
+            self._inbound[link.number] = link
+            log_event(
+                "INFO", "link_joined", process=link.hello.process,
+                incarnation=link.hello.incarnation, pid=link.hello.pid,
+            )  # fmt: skip
+            if self._plan_bytes and link.hello.role is Role.INSTANCE:
+                self._links.send(link, Kind.PLAN, self._plan_bytes)
+            for task in link.hello.tasks:
+                self._forwarder.bind(task, link.number)
+
+    def _on_tmaster(self, location: TMasterLocation | None) -> None:
+        if location is not None:
+            log_event("INFO", "tmaster_found", endpoint=location.endpoint, epoch=location.leader_epoch)
+            self._master.connect(location.endpoint, time.monotonic_ns())
+
+    def _on_plan(self, plan_bytes: bytes, now_ns: int) -> None:
+        """Take a newer plan; one of an older leader or epoch is refused."""
+        plan = physical_plan_from_bytes(plan_bytes)
+        if self._plan is not None and (plan.leader_epoch, plan.plan_epoch) <= (
+            self._plan.leader_epoch,
+            self._plan.plan_epoch,
+        ):
+            if plan_bytes != self._plan_bytes:
+                log_event("WARNING", "stale_plan", epoch=plan.plan_epoch, leader=plan.leader_epoch)
+            return
+        self._plan, self._plan_bytes = plan, plan_bytes
+        log_event(
+            "INFO", "plan_taken", epoch=plan.plan_epoch, leader=plan.leader_epoch,
+            state=plan.state.value,
+        )  # fmt: skip
+        self._forwarder.set_tasks(task for task, _, _, _ in plan.placements())
+        for container in plan.containers:
+            if container.id == self._start.container:
+                self._local = {process.id: process.tasks for process in container.processes}
+                continue
+            self._peer_tasks[container.id] = tuple(
+                task for process in container.processes for task in process.tasks
+            )
+            peer = self._peers.get(container.id)
+            if peer is None:
+                peer = self._peers[container.id] = self._dealer()
+            peer.connect(container.peer_endpoint, now_ns)
+        for link in self._inbound.values():
+            if link.hello.role is Role.INSTANCE:
+                self._links.send(link, Kind.PLAN, plan_bytes)
+
+    # ---- frames out ----
+
+    def _send(self, link: int, kind: int, destination: int, source: int, payload: Any) -> bool:  # noqa: ANN401
+        if link < _NO_LINK:
+            return self._peers[-link].send(kind, payload, destination, source)
+        inbound = self._inbound.get(link)
+        return inbound is not None and self._links.send(
+            inbound, kind, payload, destination, source
+        )
+
+    def _give_and_ask(self) -> None:
+        """Send the credit that this turn freed, and requests for what waits."""
+        for link, grants in self._forwarder.take_grants().items():
+            self._send(link, Kind.CREDIT, 0, 0, encode_credit(grants))
+        if self._forwarder.wanted:
+            wanted, self._forwarder.wanted = self._forwarder.wanted, {}
+            for link, tasks in wanted.items():
+                self._send(link, Kind.CREDIT_REQUEST, 0, 0, encode_credit_request(tasks))
+
+    def _dealer(self) -> DealerLink:
+        start = self._start
+        hello = Hello(
+            topology_id=start.launch.topology_id,
+            role=Role.STMGR,
+            process=start.process,
+            incarnation=start.incarnation,
+            attempt=0,
+            token=process_token(
+                self._secret, start.launch.topology_id, start.process, start.incarnation
+            ),
+            pid=os.getpid(),
+            container=start.container,
+        )
+        return DealerLink(self._context, hello, self._poller)
+
+    def _register(self) -> None:
+        plan = self._plan
+        register = StmgrRegister(
+            container=self._start.container,
+            host=hosts.gethostname(),
+            peer_endpoint=self._start.endpoint,
+            pid=os.getpid(),
+            incarnation=self._start.incarnation,
+            plan_epoch=plan.plan_epoch if plan else 0,
+            leader_epoch=plan.leader_epoch if plan else 0,
+        )
+        self._master.send(Kind.STMGR_REGISTER, register_to_bytes(register))
+
+    def _heartbeat_master(self) -> None:
+        tasks = sorted(
+            task
+            for link in self._inbound.values()
+            if link.hello.role is Role.INSTANCE
+            for task in link.hello.tasks
+        )
+        beat = StmgrHeartbeat(
+            container=self._start.container,
+            plan_epoch=self._plan.plan_epoch if self._plan else 0,
+            joined_tasks=tuple(tasks),
+            connected_containers=tuple(sorted(c for c, peer in self._peers.items() if peer.up)),
+        )
+        self._master.send(Kind.STMGR_HEARTBEAT, heartbeat_to_bytes(beat))
+
+    # ---- time ----
+
+    def _tick(self, now_ns: int) -> None:
+        for link in (self._master, *self._peers.values()):
+            link.tick(now_ns)
+        if self._is_due("heartbeat", HEARTBEAT_MS * 1_000_000, now_ns):
+            self._links.heartbeat()
+            if self._links.ended:
+                self._on_links_changed()
+        if self._is_due("register", REGISTER_HEARTBEAT_NS, now_ns):
+            self._heartbeat_master()
+        if self._is_due("state", STATE_POLL_NS, now_ns):
+            try:
+                self._manager.poll()
+            except HeronshimError as error:
+                log_event("ERROR", "state_failed", error=str(error))
+        if self._is_due("metrics", METRICS_NS, now_ns):
+            self._forwarder.on_metrics(0, self._metrics())
+
+    def _is_due(self, name: str, every_ns: int, now_ns: int) -> bool:
+        if now_ns < self._due[name]:
+            return False
+        self._due[name] = now_ns + every_ns
+        return True
+
+    def _wait_ms(self) -> int:
+        due_ns = min(
+            min(self._due.values()),
+            self._master.next_deadline_ns(),
+            *(peer.next_deadline_ns() for peer in self._peers.values()),
+        )
+        return max(0, min(200, (due_ns - time.monotonic_ns()) // 1_000_000 + 1))
+
+    def _metrics(self) -> bytes:
+        forwarder, links = self._forwarder, self._links
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        totals = {
+            "cpu_time_us": (usage.ru_utime + usage.ru_stime) * 1e6,
+            "forwarded_bytes": float(forwarder.forwarded_bytes),
+            "forwarded_frame_count": float(forwarder.forwarded_frames),
+            "unknown_task_count": float(forwarder.unknown_task_count),
+            "metrics_dropped_count": float(forwarder.metrics_dropped_count),
+            "send_refused_count": float(forwarder.send_refused_count),
+            "refused_hello_count": float(links.refused_hello_count),
+            "stale_frame_count": float(links.stale_frame_count),
+            "bad_frame_count": float(links.bad_frame_count),
+        }
+        sums = {name: round(total - self._last_metrics.get(name, 0.0)) for name, total in totals.items()}
+        self._last_metrics = totals
+        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+        record = MetricsRecord(
+            topology=self._start.launch.topology,
+            process=self._start.process,
+            container=self._start.container,
+            time_ms=time.time_ns() // 1_000_000,
+            interval_ms=METRICS_NS // 1_000_000,
+            incarnation=self._start.incarnation,
+            pid=os.getpid(),
+            sums=sums,
+            gauges={
+                "queue_bytes": float(forwarder.queued_bytes()),
+                "rss_bytes": float(pages * resource.getpagesize()),
+            },
+        )
+        return metrics_to_bytes(record)
+
+    def _close(self) -> None:
+        now_ns = time.monotonic_ns()
+        for link in (self._master, *self._peers.values()):
+            link.close("stopped", now_ns)
+        self._manager.close()
+        self._router.close()
+        self._context.term()
+        log_event("INFO", "stmgr_stopped", container=self._start.container)
+
+
+def main() -> int:
+    """Read the start from standard input and run."""
+    stop = setup_daemon()
+    try:
+        return StreamManager(ChildStart.read(sys.stdin.buffer)).run(stop)
+    except HeronshimError as error:
+        log_event("ERROR", "stmgr_failed", error=str(error))
+        return error.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
