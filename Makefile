@@ -1,0 +1,46 @@
+# Everything a person types in this checkout. `make` alone prints this list.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup demo test fmt lint proto bench lock
+
+help: ## Print this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
+	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test and bench'
+
+setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with all development tools
+	@.ci/system-packages protobuf-compiler
+
+demo: .venv/run.stamp ## Count the words of a real text on two containers; run-time packages only
+	@$(BIN)/heronshim demo $(ARGS)
+
+test: .venv/dev.stamp ## Run all tests
+	@$(BIN)/pytest $(ARGS)
+
+fmt: .venv/dev.stamp ## Format and mend what can be mended by machine
+	@$(BIN)/ruff format && $(BIN)/ruff check --fix
+
+lint: .venv/dev.stamp ## Check style, types, layers, protocol files and generated code
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/buf lint
+	.ci/wire --check
+
+proto: ## Generate heronshim/wire/v1 from proto/
+	@.ci/wire
+
+bench: .venv/dev.stamp ## Measure throughput, latency and memory; prints and stores the figures
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: .venv/dev.stamp ## Write requirements/*.txt anew from pyproject.toml
+	@.ci/lock
+
+.venv/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml
+	@.ci/venv run
+
+.venv/dev.stamp: requirements/dev.txt requirements/build.txt pyproject.toml
+	@.ci/venv dev
