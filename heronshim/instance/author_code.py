@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import importlib
 import linecache
-import os
 import sys
 import sysconfig
 from contextlib import contextmanager
@@ -181,14 +180,16 @@ def _hint(error: BaseException) -> str:
         while traceback is not None and traceback.tb_next is not None:
             traceback = traceback.tb_next
         frame = traceback.tb_frame if traceback else None
-        known = {*frame.f_locals, *frame.f_globals, *frame.f_builtins} if frame else set()
+        known: set[str] = set()
+        if frame:
+            known = {*frame.f_locals, *frame.f_globals, *frame.f_builtins}
         return nearest(error.name, known)
     if isinstance(error, ImportError):
         if "no known parent package" in str(error):
             return "; give the topology as package.module:Class, from the folder of the package"
         quoted = str(error).split("'")
-        known = _names(sys.modules.get(error.name or ""))
-        return nearest(quoted[1], known) if len(quoted) > 2 else ""
+        there = _names(sys.modules.get(error.name or ""))
+        return nearest(quoted[1], there) if len(quoted) > 2 else ""
     return ""
 
 
@@ -264,5 +265,6 @@ def nearest_file(path: Path) -> str:
     folder = path.parent
     if not folder.is_dir():
         return f" The folder {folder} does not exist."
-    matches = get_close_matches(path.name, os.listdir(folder), n=1, cutoff=0.6)
+    names = [item.name for item in folder.iterdir()]
+    matches = get_close_matches(path.name, names, n=1, cutoff=0.6)
     return f' Did you mean "{folder / matches[0]}"?' if matches else ""

@@ -1,16 +1,18 @@
-"""Loads a topology from its author's file, and components from a package.
+"""Loads a topology from its author's file.
 
 `load_in_child` is for the command line, so that an author's code never runs in its process;
-`load_definition` runs it here; `load_component` is for instances.
+`load_definition` runs it here. `load_component`, for instances, lives in a module that imports
+less.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import json
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 import tempfile
@@ -31,10 +33,12 @@ from heronshim.instance.author_code import (
     name_is_taken,
     nearest_file,
 )
+from heronshim.instance.component_loader import load_component
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import FrameType, ModuleType
+
+__all__ = ["LoadedTopology", "load_component", "load_definition", "load_in_child"]
 
 SOURCE_BYTES_MAX = 16 << 20
 """A larger file is no topology but a mistake."""
@@ -118,19 +122,21 @@ def _file_problem(path: Path) -> str:
         return f"is a folder; expected a Python file ({there})"
     if not os.path.lexists(path):
         return f"there is no such file.{nearest_file(path)}"
+    status = path.stat()
     if path.suffix != ".py":
-        return "is not a Python file; expected a name that ends with .py"
-    if "." in path.stem:
-        return "has a dot in its name, so that it cannot be imported; rename the file"
-    if not path.stat().st_mode & 0o100000 or not path.is_file():
-        return "is not a regular file; expected Python source"
-    size_bytes = path.stat().st_size
-    if size_bytes > SOURCE_BYTES_MAX:
-        return f"has {size_bytes} bytes; expected Python source of at most {SOURCE_BYTES_MAX}"
-    with path.open("rb") as file:
-        if b"\0" in file.read(SOURCE_BYTES_MAX):
-            return "is a binary file; expected Python source"
-    return ""
+        problem = "is not a Python file; expected a name that ends with .py"
+    elif "." in path.stem:
+        problem = "has a dot in its name, so that it cannot be imported; rename the file"
+    elif not stat.S_ISREG(status.st_mode):
+        problem = "is not a regular file; expected Python source"
+    elif status.st_size > SOURCE_BYTES_MAX:
+        size = f"has {status.st_size} bytes"
+        problem = f"{size}; expected Python source of at most {SOURCE_BYTES_MAX}"
+    elif b"\0" in path.read_bytes():
+        problem = "is a binary file; expected Python source"
+    else:
+        problem = ""
+    return problem
 
 
 def _located_module(name: str) -> AuthorCode:
@@ -152,7 +158,8 @@ def _located_module(name: str) -> AuthorCode:
     origin = places[0] if places else found.origin if found else None
     if origin is None:
         hint = f" Did you mean {name.replace('.', '/')}.py?" if _file_of(name).is_file() else ""
-        msg = f'{name}: there is no module "{top}" here or installed; run from the folder that holds it, or give the file: path/to/file.py:Class.{hint}'  # fmt: skip
+        msg = f'{name}: there is no module "{top}", here or installed; run from the folder that'
+        msg += f" holds it, or give the file: path/to/file.py:Class.{hint}"
         raise TopologyError([msg])
     root = Path(origin).absolute().parent
     return AuthorCode(name, root, "" if str(root) == here else str(root))
@@ -188,10 +195,12 @@ def _chosen(module: ModuleType, wanted: str, code: AuthorCode, spec: str) -> obj
     if len(different) == 1:
         return candidates[next(iter(different.values()))]
     if not different:
-        text = "there is no topology; expected a class that derives from heronshim.api.Topology, or a TopologyBuilder"  # fmt: skip
+        expected = "a class that derives from heronshim.api.Topology, or a TopologyBuilder"
+        text = f"there is no topology; expected {expected}"
         raise TopologyError([f"{file}:1: {text}"])
     names = sorted(different.values())
-    text = f"there are several topologies: {', '.join(names)}; choose one, such as {place}:{names[0]}"  # fmt: skip
+    text = f"there are several topologies: {', '.join(names)}"
+    text += f"; choose one, such as {place}:{names[0]}"
     raise TopologyError([f"{file}:1: {text}"])
 
 
@@ -251,25 +260,28 @@ def load_in_child(
         try:
             code = child.wait(timeout_s + CHILD_GRACE_S)
         except subprocess.TimeoutExpired:
-            text = f"{spec}: its import did not end within {timeout_s:g} s and could not be interrupted; at import a file only declares"  # fmt: skip
+            text = f"{spec}: its import did not end within {timeout_s:g} s"
+            text += " and could not be interrupted; at import a file only declares"
             raise TopologyError([text]) from None
         finally:
             if child.poll() is None:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-        return _read_output(output, spec, code)
+        return _read_output(output, spec, python, code)
 
 
-def _read_output(output: Path, spec: str, code: int) -> LoadedTopology:
+def _read_output(output: Path, spec: str, python: str, code: int) -> LoadedTopology:
     """Read what a child wrote."""
     if code != 0 or not output.is_file():
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        text = f"{spec}: the process that imported it ended with {how} before it was done; look for os._exit, a crash in a library or too little memory"  # fmt: skip
+        text = f"{spec}: the process that imported it ended with {how} before it was done"
+        text += "; look for os._exit, a crash in a library or too little memory"
         raise TopologyError([text])
     header, _, definition = output.read_bytes().partition(b"\n")
     values = json.loads(header)
     if values["version"] != OUTPUT_VERSION or len(definition) != values["definition_bytes"]:
-        text = f"{spec}: the loader's output has {len(definition)} bytes, expected {values['definition_bytes']}; is another heronshim version installed for that interpreter?"  # fmt: skip
+        text = f"{spec}: the loader wrote {len(definition)} bytes, expected"
+        text += f" {values['definition_bytes']}; does {python} have another heronshim version?"
         raise RemoteProtocolError(text)
     if values["problems"]:
         raise TopologyError(values["problems"])
@@ -289,7 +301,9 @@ def main(arguments: list[str]) -> None:
     signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, float(timeout_s))
     problems: tuple[str, ...] = ()
-    definition, files, warnings = b"", {}, ()
+    warnings: tuple[str, ...] = ()
+    definition = b""
+    files: dict[str, str] = {}
     try:
         loaded = load_definition(spec, name or None)
         definition = topology_to_bytes(loaded.definition)
@@ -310,34 +324,6 @@ def main(arguments: list[str]) -> None:
     sys.stderr.flush()
     # Threads that the author's code left behind must not keep this process.
     os._exit(0)
-
-
-# ---- in instances ----
-
-
-def load_component(name: str, arguments: Mapping[str, object], package_dir: str) -> object:
-    """Return an object of the class "module:QualName", made with `arguments`.
-
-    Modules are looked for in `package_dir` first.
-
-    Raises:
-        TopologyError: the class cannot be imported or made; names it and the author's line.
-    """
-    module_name, _, qualified_name = name.partition(":")
-    if package_dir and package_dir not in sys.path:
-        sys.path.insert(0, package_dir)
-    code = AuthorCode(module_name, Path(package_dir or ".").absolute(), package_dir)
-    try:
-        found: object = importlib.import_module(module_name)
-        for part in qualified_name.split("."):
-            found = getattr(found, part)
-        if not isinstance(found, type):
-            msg = f"it is {_what(found)}, not a class"
-            raise TypeError(msg)
-        return found(**arguments)
-    except Exception as error:  # noqa: BLE001 - an author's code may raise anything
-        msg = f"component {name} cannot be loaded: {code.fault(error)}"
-        raise TopologyError([msg]) from error
 
 
 if __name__ == "__main__":
