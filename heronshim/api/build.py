@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from heronshim.api.component_class import base_of, check_arguments, check_class, object_name
@@ -21,30 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from heronshim.api.declaration import Declaration
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """Something that an author put into a topology under an id; `spec` may be anything."""
-
-    id: str
-    spec: object
-    declaration: Declaration
-
-
-@dataclass(slots=True)
-class Draft:
-    """A topology as declared, in the author's order."""
-
-    name: str
-    declaration: Declaration
-    members: list[Member] = field(default_factory=list)
-    options: Mapping[str, object] = field(default_factory=dict)
-    options_declaration: Declaration | None = None
-    config: Mapping[str, object] = field(default_factory=dict)
-    config_declaration: Declaration | None = None
-    notes: list[tuple[SourceLine, str]] = field(default_factory=list)
-    """Problems that were seen while it was declared."""
+    from heronshim.api.draft import Draft
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import re
 import sys
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.core.plan.topology import SourceLine
@@ -16,7 +15,7 @@ from heronshim.core.plan.topology import SourceLine
 if TYPE_CHECKING:
     from types import FrameType
 
-_OWN_FOLDER = str(Path(__file__).parent) + "/"
+_OWN_FOLDER = __file__.rpartition("/")[0] + "/"
 _ASSIGNMENT_LINES_MAX = 80
 """How far below an assignment a key of its value is looked for: longer literals are rare."""
 
