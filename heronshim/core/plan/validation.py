@@ -62,7 +62,7 @@ class _Check:
     def whole(self) -> None:
         """Check what belongs to no component."""
         topology = self.topology
-        self.problems += _topology_name_problems(topology.name)
+        self.problems += topology_name_problems(topology.name)
         where = f'topology "{topology.name}"'
         self._options(TopologyOptions, topology.options, where, None)
         self._values(topology.user_config, "config", where, None)
@@ -195,7 +195,8 @@ class _Check:
         self.problems += [_placed(source, text) for text in texts]
 
 
-def _topology_name_problems(name: str) -> list[str]:
+def topology_name_problems(name: str) -> list[str]:
+    """Return what is wrong with a topology's name, one line each; empty when it is good."""
     where = f"topology name {name!r}"
     problems = [
         f'{where}: it contains "{part}"; use letters, digits, "-" and "_"'
