@@ -209,7 +209,7 @@ class SeriesTable(Collector):
         if family is None:
             family = self._families[name] = _Family(kind, names, where.factor)
         key = labels + tuple(text for _, text in where.labels)
-        if family.kind != kind or family.labels != names:
+        if (family.kind, family.labels, family.factor) != (kind, names, where.factor):
             self._dropped += 1
             return None
         if key not in family.seen_s:
