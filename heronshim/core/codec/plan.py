@@ -44,6 +44,7 @@ def packing_plan_to_bytes(plan: PackingPlan) -> bytes:
             version=plan.version,
             containers=[_container_to_message(container) for container in plan.containers],
             algorithm=plan.algorithm,
+            highest_task=plan.highest_task,
         ),
         "packing plan",
     )
@@ -62,7 +63,7 @@ def packing_plan_from_bytes(data: bytes) -> PackingPlan:
     )
     _check_placement(((item.id, item.processes) for item in containers), "PackingPlan")
     version = positive(message.version, "PackingPlan.version")
-    return PackingPlan(version, containers, message.algorithm)
+    return PackingPlan(version, containers, message.algorithm, message.highest_task)
 
 
 def physical_plan_to_bytes(plan: PhysicalPlan) -> bytes:

@@ -75,6 +75,8 @@ class PackingPlan:
     version: int
     containers: tuple[ContainerPlan, ...]
     algorithm: str
+    highest_task: int = 0
+    """Highest task id given so far; added tasks get higher ones, so that none is used twice."""
 
 
 @dataclass(frozen=True, slots=True)

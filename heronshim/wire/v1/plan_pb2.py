@@ -14,31 +14,31 @@ _sym_db = _symbol_database.Default()
 from heronshim.wire.v1 import topology_pb2 as heronshim_dot_wire_dot_v1_dot_topology__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cheronshim/wire/v1/plan.proto\x12\x11heronshim.wire.v1\x1a heronshim/wire/v1/topology.proto\"?\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x11\n\tram_bytes\x18\x02 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x04\"g\n\x0bPackingPlan\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x34\n\ncontainers\x18\x02 \x03(\x0b\x32 .heronshim.wire.v1.ContainerPlan\x12\x11\n\talgorithm\x18\x03 \x01(\t\"~\n\rContainerPlan\x12\n\n\x02id\x18\x01 \x01(\r\x12\x31\n\tprocesses\x18\x02 \x03(\x0b\x32\x1e.heronshim.wire.v1.ProcessPlan\x12.\n\x08required\x18\x03 \x01(\x0b\x32\x1c.heronshim.wire.v1.Resources\"\x90\x01\n\x0bProcessPlan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcomponent\x18\x02 \x01(\t\x12\x32\n\texecutors\x18\x03 \x03(\x0b\x32\x1f.heronshim.wire.v1.ExecutorPlan\x12.\n\x08required\x18\x04 \x01(\x0b\x32\x1c.heronshim.wire.v1.Resources\"\x1d\n\x0c\x45xecutorPlan\x12\r\n\x05tasks\x18\x01 \x03(\x05\"\xea\x01\n\x0cPhysicalPlan\x12\x12\n\nplan_epoch\x18\x01 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x04\x12\x16\n\x0erecovery_epoch\x18\x03 \x01(\r\x12-\n\x08topology\x18\x04 \x01(\x0b\x32\x1b.heronshim.wire.v1.Topology\x12\x38\n\ncontainers\x18\x05 \x03(\x0b\x32$.heronshim.wire.v1.PhysicalContainer\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .heronshim.wire.v1.TopologyState\"\xa5\x01\n\x11PhysicalContainer\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x15\n\rpeer_endpoint\x18\x03 \x01(\t\x12\x11\n\tstmgr_pid\x18\x04 \x01(\r\x12\x19\n\x11stmgr_incarnation\x18\x05 \x01(\x04\x12\x31\n\tprocesses\x18\x06 \x03(\x0b\x32\x1e.heronshim.wire.v1.ProcessPlan\"\xd9\x01\n\x0e\x45xecutionState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x15\n\rsubmit_time_s\x18\x03 \x01(\x04\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x11\n\tscheduler\x18\x05 \x01(\t\x12\x13\n\x0bpackage_uri\x18\x06 \x01(\t\x12\x16\n\x0epackage_sha256\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x37\n\rinitial_state\x18\t \x01(\x0e\x32 .heronshim.wire.v1.TopologyState\"T\n\x0fTMasterLocation\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x04 \x01(\x04*g\n\rTopologyState\x12\x1e\n\x1aTOPOLOGY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOPOLOGY_STATE_ACTIVE\x10\x01\x12\x1b\n\x17TOPOLOGY_STATE_INACTIVE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cheronshim/wire/v1/plan.proto\x12\x11heronshim.wire.v1\x1a heronshim/wire/v1/topology.proto\"?\n\tResources\x12\x0b\n\x03\x63pu\x18\x01 \x01(\x01\x12\x11\n\tram_bytes\x18\x02 \x01(\x04\x12\x12\n\ndisk_bytes\x18\x03 \x01(\x04\"}\n\x0bPackingPlan\x12\x0f\n\x07version\x18\x01 \x01(\r\x12\x34\n\ncontainers\x18\x02 \x03(\x0b\x32 .heronshim.wire.v1.ContainerPlan\x12\x11\n\talgorithm\x18\x03 \x01(\t\x12\x14\n\x0chighest_task\x18\x04 \x01(\x05\"~\n\rContainerPlan\x12\n\n\x02id\x18\x01 \x01(\r\x12\x31\n\tprocesses\x18\x02 \x03(\x0b\x32\x1e.heronshim.wire.v1.ProcessPlan\x12.\n\x08required\x18\x03 \x01(\x0b\x32\x1c.heronshim.wire.v1.Resources\"\x90\x01\n\x0bProcessPlan\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcomponent\x18\x02 \x01(\t\x12\x32\n\texecutors\x18\x03 \x03(\x0b\x32\x1f.heronshim.wire.v1.ExecutorPlan\x12.\n\x08required\x18\x04 \x01(\x0b\x32\x1c.heronshim.wire.v1.Resources\"\x1d\n\x0c\x45xecutorPlan\x12\r\n\x05tasks\x18\x01 \x03(\x05\"\xea\x01\n\x0cPhysicalPlan\x12\x12\n\nplan_epoch\x18\x01 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x02 \x01(\x04\x12\x16\n\x0erecovery_epoch\x18\x03 \x01(\r\x12-\n\x08topology\x18\x04 \x01(\x0b\x32\x1b.heronshim.wire.v1.Topology\x12\x38\n\ncontainers\x18\x05 \x03(\x0b\x32$.heronshim.wire.v1.PhysicalContainer\x12/\n\x05state\x18\x06 \x01(\x0e\x32 .heronshim.wire.v1.TopologyState\"\xa5\x01\n\x11PhysicalContainer\x12\n\n\x02id\x18\x01 \x01(\r\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x15\n\rpeer_endpoint\x18\x03 \x01(\t\x12\x11\n\tstmgr_pid\x18\x04 \x01(\r\x12\x19\n\x11stmgr_incarnation\x18\x05 \x01(\x04\x12\x31\n\tprocesses\x18\x06 \x03(\x0b\x32\x1e.heronshim.wire.v1.ProcessPlan\"\xd9\x01\n\x0e\x45xecutionState\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x15\n\rsubmit_time_s\x18\x03 \x01(\x04\x12\x0c\n\x04user\x18\x04 \x01(\t\x12\x11\n\tscheduler\x18\x05 \x01(\t\x12\x13\n\x0bpackage_uri\x18\x06 \x01(\t\x12\x16\n\x0epackage_sha256\x18\x07 \x01(\t\x12\x0f\n\x07version\x18\x08 \x01(\t\x12\x37\n\rinitial_state\x18\t \x01(\x0e\x32 .heronshim.wire.v1.TopologyState\"T\n\x0fTMasterLocation\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x0b\n\x03pid\x18\x03 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x04 \x01(\x04*g\n\rTopologyState\x12\x1e\n\x1aTOPOLOGY_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15TOPOLOGY_STATE_ACTIVE\x10\x01\x12\x1b\n\x17TOPOLOGY_STATE_INACTIVE\x10\x02\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heronshim.wire.v1.plan_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _TOPOLOGYSTATE._serialized_start=1272
-  _TOPOLOGYSTATE._serialized_end=1375
+  _TOPOLOGYSTATE._serialized_start=1294
+  _TOPOLOGYSTATE._serialized_end=1397
   _RESOURCES._serialized_start=85
   _RESOURCES._serialized_end=148
   _PACKINGPLAN._serialized_start=150
-  _PACKINGPLAN._serialized_end=253
-  _CONTAINERPLAN._serialized_start=255
-  _CONTAINERPLAN._serialized_end=381
-  _PROCESSPLAN._serialized_start=384
-  _PROCESSPLAN._serialized_end=528
-  _EXECUTORPLAN._serialized_start=530
-  _EXECUTORPLAN._serialized_end=559
-  _PHYSICALPLAN._serialized_start=562
-  _PHYSICALPLAN._serialized_end=796
-  _PHYSICALCONTAINER._serialized_start=799
-  _PHYSICALCONTAINER._serialized_end=964
-  _EXECUTIONSTATE._serialized_start=967
-  _EXECUTIONSTATE._serialized_end=1184
-  _TMASTERLOCATION._serialized_start=1186
-  _TMASTERLOCATION._serialized_end=1270
+  _PACKINGPLAN._serialized_end=275
+  _CONTAINERPLAN._serialized_start=277
+  _CONTAINERPLAN._serialized_end=403
+  _PROCESSPLAN._serialized_start=406
+  _PROCESSPLAN._serialized_end=550
+  _EXECUTORPLAN._serialized_start=552
+  _EXECUTORPLAN._serialized_end=581
+  _PHYSICALPLAN._serialized_start=584
+  _PHYSICALPLAN._serialized_end=818
+  _PHYSICALCONTAINER._serialized_start=821
+  _PHYSICALCONTAINER._serialized_end=986
+  _EXECUTIONSTATE._serialized_start=989
+  _EXECUTIONSTATE._serialized_end=1206
+  _TMASTERLOCATION._serialized_start=1208
+  _TMASTERLOCATION._serialized_end=1292
 # @@protoc_insertion_point(module_scope)

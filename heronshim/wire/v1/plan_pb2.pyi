@@ -49,14 +49,16 @@ class ExecutorPlan(_message.Message):
     def __init__(self, tasks: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class PackingPlan(_message.Message):
-    __slots__ = ["algorithm", "containers", "version"]
+    __slots__ = ["algorithm", "containers", "highest_task", "version"]
     ALGORITHM_FIELD_NUMBER: _ClassVar[int]
     CONTAINERS_FIELD_NUMBER: _ClassVar[int]
+    HIGHEST_TASK_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     algorithm: str
     containers: _containers.RepeatedCompositeFieldContainer[ContainerPlan]
+    highest_task: int
     version: int
-    def __init__(self, version: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerPlan, _Mapping]]] = ..., algorithm: _Optional[str] = ...) -> None: ...
+    def __init__(self, version: _Optional[int] = ..., containers: _Optional[_Iterable[_Union[ContainerPlan, _Mapping]]] = ..., algorithm: _Optional[str] = ..., highest_task: _Optional[int] = ...) -> None: ...
 
 class PhysicalContainer(_message.Message):
     __slots__ = ["host", "id", "peer_endpoint", "processes", "stmgr_incarnation", "stmgr_pid"]
