@@ -79,17 +79,7 @@ class ChildStart:
                 supervisor) or it is too long.
             RemoteProtocolError: a field is missing, unknown or wrong; names it.
         """
-        line = stream.readline(START_BYTES_MAX + 1)
-        if not line.strip():
-            msg = (
-                "no start line on standard input; this process is started by a container's "
-                "supervisor, not by hand: use heronshim submit"
-            )
-            raise LocalProtocolError(msg)
-        if len(line) > START_BYTES_MAX:
-            msg = f"start line on standard input is over {START_BYTES_MAX} bytes"
-            raise LocalProtocolError(msg)
-        return cls.from_json(line)
+        return cls.from_json(_read_line(stream))
 
     @classmethod
     def from_json(cls, line: str | bytes) -> ChildStart:
@@ -111,3 +101,57 @@ class ChildStart:
             component=fields.text("component", empty=True),
             package_dir=fields.text("package_dir", empty=True),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerStart:
+    """All that a container's supervisor knows at its start."""
+
+    launch: Launch
+    container: int
+    plan: ContainerPlan | None
+    """None for container 0."""
+    generation: int
+    """The launcher's order that it fulfils."""
+
+    def to_json(self) -> str:
+        """Return one line, ended by a line feed."""
+        value = {
+            "launch": self.launch.to_json_value(),
+            "container": self.container,
+            "plan": None if self.plan is None else container_plan_to_json(self.plan),
+            "generation": self.generation,
+        }
+        return json.dumps(value, separators=(",", ":")) + "\n"
+
+    @classmethod
+    def read(cls, stream: BinaryIO) -> ContainerStart:
+        """Read the start line from standard input; blocks.
+
+        Raises:
+            LocalProtocolError, RemoteProtocolError: as `ChildStart.read`.
+        """
+        line = _read_line(stream)
+        names = ("launch", "container", "plan", "generation")
+        fields = JsonFields(parse_json(line, "start line"), "start line", names)
+        plan = fields.value("plan")
+        return cls(
+            launch=launch_from_json(fields.value("launch"), "start line.launch"),
+            container=fields.whole("container", 0, (1 << 31) - 1),
+            plan=None if plan is None else container_plan_from_json(plan, "start line.plan"),
+            generation=fields.whole("generation"),
+        )
+
+
+def _read_line(stream: BinaryIO) -> bytes:
+    line = stream.readline(START_BYTES_MAX + 1)
+    if not line.strip():
+        msg = (
+            "no start line on standard input; this process is started by a container's "
+            "supervisor, not by hand: use heronshim submit"
+        )
+        raise LocalProtocolError(msg)
+    if len(line) > START_BYTES_MAX:
+        msg = f"start line on standard input is over {START_BYTES_MAX} bytes"
+        raise LocalProtocolError(msg)
+    return line

@@ -21,13 +21,18 @@ def log_event(level: str, event: str, **fields: object) -> None:
     `level` is DEBUG, INFO, WARNING or ERROR. Never raises for a full disk or a closed stream:
     a log that cannot be written must not end a daemon.
     """
-    parts = [_now(), level, f"event={log_value(event)}"]
-    parts += [f"{name}={log_value(value)}" for name, value in fields.items()]
     try:
-        sys.stderr.write(" ".join(parts) + "\n")
+        sys.stderr.write(event_line(level, event, **fields))
         sys.stderr.flush()
     except (OSError, ValueError):
         return
+
+
+def event_line(level: str, event: str, **fields: object) -> str:
+    """Return the line that `log_event` writes, ended by a line feed."""
+    parts = [utc_now(), level, f"event={log_value(event)}"]
+    parts += [f"{name}={log_value(value)}" for name, value in fields.items()]
+    return " ".join(parts) + "\n"
 
 
 def log_value(value: object) -> str:
@@ -56,7 +61,8 @@ def _escaped(character: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def _now() -> str:
+def utc_now() -> str:
+    """Return the time as 2026-11-23T23:59:59.000Z."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
     whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return f"{whole}.{nanoseconds // 1_000_000:03d}Z"
