@@ -148,9 +148,15 @@ def _wrong(key: str, value: object, annotation: str) -> str:
         if value in _CHOICES[key]:
             return ""
         expected = " or ".join(_CHOICES[key])
-        return f'option "{key}" must be {expected}, not {value!r}.{nearest(str(value), _CHOICES[key])}'
+        return (
+            f'option "{key}" must be {expected}, not {value!r}.{nearest(str(value), _CHOICES[key])}'
+        )
     if annotation.startswith("bool"):
-        return "" if isinstance(value, bool) else f'option "{key}" must be true or false, not {value!r}'
+        return (
+            ""
+            if isinstance(value, bool)
+            else f'option "{key}" must be true or false, not {value!r}'
+        )
     if annotation.startswith("str"):
         return "" if isinstance(value, str) else f'option "{key}" must be text, not {value!r}'
     wanted = "a whole number" if annotation.startswith("int") else "a number"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from types import ModuleType, TracebackType
 
-MESSAGE_CHARACTERS_MAX = 500
+MESSAGE_CHARACTERS_MAX = 300
 """More of an author's exception text is cut: it may hold whole documents."""
 _ENGINE_MODULES = {"google", "heronshim", "numpy", "ormsgpack", "psutil", "zmq"}
 """What instances import themselves: an author's file of that name would stand in their way."""
@@ -88,7 +88,9 @@ class AuthorCode:
         found = _deepest(error.__traceback__, self.owns)
         main = self.root.joinpath(*self.module.split("."))
         file, line = found or (str(main.with_suffix(".py")), 1)
-        return f"{self.shown(file)}:{line}: {_exception_text(error, self.root)}{_code(file, line)}"
+        text = f"{_exception_text(error)}{_code(file, line)}"
+        hint = _hint(error, self.root)
+        return f"{self.shown(file)}:{line}: {text}{'.' if hint else ''}{hint}"
 
     def _syntax_fault(self, error: SyntaxError) -> str:
         file = self.shown(error.filename or f"{self.module}.py")
@@ -144,8 +146,8 @@ def _code(file: str, line: int) -> str:
     return f"; the line is: {_cut(text)}" if text else ""
 
 
-def _exception_text(error: BaseException, root: Path) -> str:
-    """Return what happened and what to do, in one line."""
+def _exception_text(error: BaseException) -> str:
+    """Return what happened, in one line."""
     if isinstance(error, TookTooLong):
         return f"{error}; at import a file only declares, work belongs into open and prepare"
     if isinstance(error, SystemExit):
@@ -154,43 +156,51 @@ def _exception_text(error: BaseException, root: Path) -> str:
             '; put it below if __name__ == "__main__":'
         )
     if isinstance(error, ModuleNotFoundError) and error.name:
-        return _not_found_text(error.name, root)
-    return f"{type(error).__name__} while the file is imported: {_message(error)}{_hint(error)}"
-
-
-def _not_found_text(name: str, root: Path) -> str:
-    beside = {path.stem for path in root.glob("*.py")} | set(sys.stdlib_module_names)
-    text = f'there is no module "{name}" for {sys.executable}'
-    return f"{text}; install it there or put it beside the file.{nearest(name, beside)}"
+        text = f'there is no module "{error.name}" for {sys.executable}'
+        return f"{text}; install it there or put it beside the file"
+    return f"{type(error).__name__} while the file is imported: {_message(error)}"
 
 
 def _message(error: BaseException) -> str:
     try:
-        return _cut(str(error)) or "(no message)"
+        text = str(error)
+        if isinstance(error, ImportError):
+            # Python names the file of the module too, which says nothing to the author.
+            text = text.partition(" (/")[0]
+        return _cut(text) or "(no message)"
     except Exception:  # noqa: BLE001 - __str__ is the author's code too
         return "(its text cannot be read)"
 
 
-def _hint(error: BaseException) -> str:
-    """Return the nearest name for a misspelt one, or other advice."""
-    if isinstance(error, AttributeError) and error.name:
-        return nearest(error.name, _names(error.obj))
-    if isinstance(error, NameError) and error.name:
+def _hint(error: BaseException, root: Path) -> str:
+    """Return the nearest name for a misspelt one, or other advice, after a space."""
+    if isinstance(error, EOFError):
+        return " Nobody answers at import; pass what the file asks for as an argument of spec"
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        return " Give the topology as package.module:Class, from the folder of the package"
+    word, known = _misspelt(error, root)
+    return nearest(word, known) if word else ""
+
+
+def _misspelt(error: BaseException, root: Path) -> tuple[str, Iterable[str]]:
+    """Return a name that was not found and those that exist there."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        beside = {path.stem for path in root.glob("*.py")}
+        return error.name, beside | set(sys.stdlib_module_names)
+    if isinstance(error, ImportError):
+        quoted = str(error).split("'")
+        there = _names(sys.modules.get(error.name or ""))
+        return (quoted[1], there) if len(quoted) > 2 else ("", ())
+    if isinstance(error, AttributeError):
+        return error.name or "", _names(error.obj)
+    if isinstance(error, NameError):
         traceback = error.__traceback__
         while traceback is not None and traceback.tb_next is not None:
             traceback = traceback.tb_next
-        frame = traceback.tb_frame if traceback else None
-        known: set[str] = set()
-        if frame:
-            known = {*frame.f_locals, *frame.f_globals, *frame.f_builtins}
-        return nearest(error.name, known)
-    if isinstance(error, ImportError):
-        if "no known parent package" in str(error):
-            return "; give the topology as package.module:Class, from the folder of the package"
-        quoted = str(error).split("'")
-        there = _names(sys.modules.get(error.name or ""))
-        return nearest(quoted[1], there) if len(quoted) > 2 else ""
-    return ""
+        if traceback is not None:
+            frame = traceback.tb_frame
+            return error.name or "", {*frame.f_locals, *frame.f_globals, *frame.f_builtins}
+    return "", ()
 
 
 def _names(value: object) -> Iterable[str]:

@@ -42,8 +42,16 @@ class _Work:
     """A batch in execution."""
 
     __slots__ = (
-        "cost_bytes", "edges", "failed", "link", "noted", "roots", "rows_iter", "row_count",
-        "source", "tuples",
+        "cost_bytes",
+        "edges",
+        "failed",
+        "link",
+        "noted",
+        "roots",
+        "row_count",
+        "rows_iter",
+        "source",
+        "tuples",
     )  # fmt: skip
 
     def __init__(self, source: Source, rows: list[list[Any]], link: int, cost_bytes: int) -> None:
@@ -164,7 +172,7 @@ class BoltTask:
             self._settle_marked(self.marked.popleft())
         return self._outcomes.take()
 
-    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:  # noqa: ANN401, ARG002
+    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out at flush: report it and fail its trees."""
         self.report(error)
         for root in roots if isinstance(roots, tuple) else (roots,) if roots else ():
@@ -319,7 +327,7 @@ class BoltTask:
             if row not in work.failed:
                 self._ack_row(source, row)
 
-    def _settle_marked(self, mark: Any) -> None:  # noqa: ANN401
+    def _settle_marked(self, mark: Any) -> None:
         """Apply what the author did with one tuple."""
         if mark.__class__ is not tuple:
             self.meter.add("ack_count", 1)

@@ -87,7 +87,7 @@ class _Streams:
             raise ValueError(msg)
         return route
 
-    def batch(self, route: Route, target: int, **kind: Any) -> OpenBatch:  # noqa: ANN401
+    def batch(self, route: Route, target: int, **kind: Any) -> OpenBatch:
         """Return the open batch of a stream for a target."""
         key = (route.stream, target)
         batch = self._batches.get(key)
@@ -138,7 +138,7 @@ class SpoutCollector:
         """Return emits since the last report: stream -> count."""
         return self._streams.take_counts()
 
-    def _fast_emit(self) -> Any:  # noqa: ANN401
+    def _fast_emit(self) -> Any:
         """Return emit for a default stream with one copy a tuple, or None."""
         route = self._streams.routes.get(DEFAULT_STREAM)
         if route is None or route.direct or not route.single:
@@ -155,10 +155,10 @@ class SpoutCollector:
         def emit_keyed(
             values: Sequence[Any],
             *,
-            id: Any = None,  # noqa: A002, ANN401
+            id: Any = None,  # noqa: A002
             stream: str = DEFAULT_STREAM,
         ) -> Sequence[int]:
-            if stream == DEFAULT_STREAM and values.__class__ is list:
+            if stream is DEFAULT_STREAM:
                 try:
                     add_row, add_id, tasks = memo[values[index]]
                 except (KeyError, TypeError, IndexError):
@@ -176,7 +176,7 @@ class SpoutCollector:
 
         return emit_keyed
 
-    def _fast_emit_unkeyed(self, route: Route) -> Any:  # noqa: ANN401
+    def _fast_emit_unkeyed(self, route: Route) -> Any:
         """Return emit where the values do not matter for the task, or matter to `choose` alone."""
         general, choose = self._emit, route.choose
         by_tasks: dict[tuple[int, ...], Any] = {}
@@ -187,10 +187,10 @@ class SpoutCollector:
             def emit_constant(
                 values: Sequence[Any],
                 *,
-                id: Any = None,  # noqa: A002, ANN401
+                id: Any = None,  # noqa: A002
                 stream: str = DEFAULT_STREAM,
             ) -> Sequence[int]:
-                if stream != DEFAULT_STREAM or values.__class__ is not list:
+                if stream is not DEFAULT_STREAM:
                     return general(values, id=id, stream=stream)
                 add_row(values)
                 add_id(id)
@@ -201,10 +201,10 @@ class SpoutCollector:
         def emit_chosen(
             values: Sequence[Any],
             *,
-            id: Any = None,  # noqa: A002, ANN401
+            id: Any = None,  # noqa: A002
             stream: str = DEFAULT_STREAM,
         ) -> Sequence[int]:
-            if stream != DEFAULT_STREAM or values.__class__ is not list:
+            if stream is not DEFAULT_STREAM:
                 return general(values, id=id, stream=stream)
             tasks = choose(values)
             try:
@@ -236,7 +236,7 @@ class SpoutCollector:
         self,
         values: Sequence[Any],
         *,
-        id: Any = None,  # noqa: A002, ANN401
+        id: Any = None,  # noqa: A002
         stream: str = DEFAULT_STREAM,
     ) -> Sequence[int]:
         route = self._streams.route(stream, values, direct=False)
@@ -247,7 +247,7 @@ class SpoutCollector:
         task: int,
         values: Sequence[Any],
         *,
-        id: Any = None,  # noqa: A002, ANN401
+        id: Any = None,  # noqa: A002
         stream: str = DEFAULT_STREAM,
     ) -> Sequence[int]:
         route = self._streams.route(stream, values, direct=True)
@@ -255,7 +255,11 @@ class SpoutCollector:
         return self._send(route, tasks, values, id)
 
     def _send(
-        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any  # noqa: ANN401
+        self,
+        route: Route,
+        tasks: tuple[int, ...],
+        values: Sequence[Any],
+        id_: Any,
     ) -> tuple[int, ...]:
         context = self._task.context
         if self._tracked and id_ is not None and not tasks:
@@ -277,7 +281,11 @@ class SpoutCollector:
         return tasks
 
     def _send_copies(
-        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any  # noqa: ANN401
+        self,
+        route: Route,
+        tasks: tuple[int, ...],
+        values: Sequence[Any],
+        id_: Any,
     ) -> None:
         """Several copies of one tree: its edges are drawn before any copy leaves."""
         if not self._tracked:
@@ -292,7 +300,7 @@ class SpoutCollector:
             self._streams.batch(route, task, paired=True).rows.append((values, root, edge))
 
 
-def _ignore(_: Any) -> None:  # noqa: ANN401
+def _ignore(_: Any) -> None:
     """Untracked: the message id is not kept."""
 
 
@@ -331,7 +339,7 @@ class BoltCollector:
         """Return emits since the last report: stream -> count."""
         return self._streams.take_counts()
 
-    def _fast_emit(self) -> Any:  # noqa: ANN401
+    def _fast_emit(self) -> Any:
         """Return emit for a default stream with one copy a tuple and a key, or None."""
         route = self._streams.routes.get(DEFAULT_STREAM)
         if route is None or route.direct or not route.single or route.key_index is None:
@@ -348,7 +356,7 @@ class BoltCollector:
             stream: str = DEFAULT_STREAM,
             anchors: Sequence[Tuple] | None = None,
         ) -> Sequence[int]:
-            if anchors is not None or stream != DEFAULT_STREAM or values.__class__ is not list:
+            if anchors is not None or stream is not DEFAULT_STREAM:
                 return general(values, stream=stream, anchors=anchors)
             try:
                 add_row, tasks = memo[values[index]]

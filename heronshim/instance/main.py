@@ -1,4 +1,4 @@
-"""A Python instance process: one socket to its stream manager, the author's code in the main thread.
+"""A Python instance process: one socket to its stream manager, the author's code in one thread.
 
 The author's thread drives the socket between calls. A call that lasts longer than the watcher's
 look is covered by the watcher thread, which takes the socket over under the IO lock: batches
@@ -26,7 +26,7 @@ from heronshim.core.io.logs import log_event
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import HeronshimError, RemoteProtocolError
 from heronshim.instance.clock import Clock
-from heronshim.instance.loader import load_component
+from heronshim.instance.component_loader import load_component
 from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
 
 if TYPE_CHECKING:
@@ -52,7 +52,11 @@ class InstanceShell:
         self._in_user_code_since_ns = 0
         self._stopping = False
         self._cpu_us = 0
-        process = next(item for item in (start.plan.processes if start.plan else ()) if item.id == start.process)
+        process = next(
+            item
+            for item in (start.plan.processes if start.plan else ())
+            if item.id == start.process
+        )
         self._link = DealerLink(
             self._context,
             Hello(
@@ -73,7 +77,7 @@ class InstanceShell:
                 start.process, start.container, process.executors, start.incarnation, os.getpid()
             ),
             lambda name, arguments: load_component(name, arguments, start.package_dir),
-            Random(SystemRandom().getrandbits(128)),
+            Random(SystemRandom().getrandbits(128)),  # noqa: S311 - edges need spread, no secrecy
             Clock(time.monotonic_ns, lambda: time.time_ns() // 1_000_000),
             self._lock,
             self._process_values,

@@ -40,7 +40,9 @@ class TaskMeter:
         """Add to a count."""
         self.sums[name] = self.sums.get(name, 0) + by
 
-    def error(self, error: BaseException | str, now_ns: int, time_ms: int, in_hand: str = "") -> None:
+    def error(
+        self, error: BaseException | str, now_ns: int, time_ms: int, in_hand: str = ""
+    ) -> None:
         """Report an error with its trace and the tuple in hand; over the limit it is counted."""
         self.add("error_count", 1)
         while self._recent_errors and now_ns - self._recent_errors[0] >= self._error_interval_ns:
@@ -52,10 +54,7 @@ class TaskMeter:
         if isinstance(error, BaseException):
             message = f"{type(error).__name__}: {error}"
             detail = "".join(format_exception(error))[-DETAIL_CHARACTERS_MAX:]
-            place = "".join(
-                f"{code.co_filename}:{line}" for code, line in _frames(error)
-            )
-            cause = f"{self._component}|{type(error).__name__}|{place}"
+            cause = f"{self._component}|{type(error).__name__}|{_place(error)}"
         else:
             message, detail, cause = error, "", f"{self._component}|{error}"
         if in_hand:
@@ -100,9 +99,9 @@ class TaskMeter:
         )
 
 
-def _frames(error: BaseException) -> list[tuple[object, int]]:  # type: ignore[type-arg]
-    """Return (code, line) of the innermost frame of an error's trace."""
+def _place(error: BaseException) -> str:
+    """Return file and line of the innermost frame of an error's trace."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return [(trace.tb_frame.f_code, trace.tb_lineno)] if trace is not None else []
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""

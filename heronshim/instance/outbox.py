@@ -21,7 +21,7 @@ from heronshim.core.stream.credit import CreditSender
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from heronshim.core.stream.ack_tracker import AckTracker
     from heronshim.errors import ValueEncodingError
@@ -38,7 +38,7 @@ Frame = tuple[Kind, int, int, bytes]
 class Owner(Protocol):
     """The task that rows come from."""
 
-    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:  # noqa: ANN401
+    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out: its message id (spouts) or its roots (bolts) must fail."""
 
 
@@ -50,8 +50,8 @@ class OpenBatch:
     """
 
     __slots__ = (
-        "component", "emitted", "fields", "ids", "owner", "paired", "rows", "rows_max", "source", "stream",
-        "target", "tracker",
+        "component", "emitted", "fields", "ids", "owner", "paired", "rows", "rows_max", "source",
+        "stream", "target", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -112,11 +112,9 @@ class Outbox:
         """Rows in open batches."""
         return sum([len(batch.rows) for batch in self._batches])
 
-    def room(self) -> int:
-        """Rows that may be added before some batch is full, at least 1."""
-        return max(
-            1, min([batch.rows_max - len(batch.rows) for batch in self._batches], default=64)
-        )
+    def burst_max(self) -> int:
+        """Rows that may be added before the next flush: no batch grows to over twice its size."""
+        return min([batch.rows_max for batch in self._batches], default=FIRST_ROWS_MAX)
 
     def flush(self, now_us: int, *, only_full: bool = False) -> None:
         """Turn open batches into frames."""
@@ -196,7 +194,9 @@ class Outbox:
                 except ENCODING_ERRORS as error:
                     reason = str(error)
             if not blob or len(blob) > BATCH_BYTES_LIMIT:
-                fault = unwritable_error(batch.component, batch.stream, values, batch.fields, reason)
+                fault = unwritable_error(
+                    batch.component, batch.stream, values, batch.fields, reason
+                )
                 batch.owner.on_unwritable(fault, row_ids, row[1] if batch.paired else 0)
                 continue
             if batch.tracker is not None:
@@ -235,8 +235,8 @@ def _open_trees(tracker: AckTracker, ids: list[Any], now_us: int) -> tuple[bytes
         ids = [id_ for id_ in ids if id_ is not None]
         if not ids:
             return b"", b"", b""
-    roots = tracker.open(ids, now_us)
-    return counts, roots.tobytes(), tracker.draw_edges(roots).tobytes()
+    roots, edges = tracker.open(ids, now_us)
+    return counts, roots.tobytes(), edges.tobytes()
 
 
 def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:
@@ -269,7 +269,7 @@ def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:
 
 def edge_source(random_bytes: Callable[[int], bytes]) -> Callable[[], int]:
     """Return a function that draws fresh random edges, never 0."""
-    pool = iter(())
+    pool: Iterator[int] = iter(())
 
     def draw() -> int:
         nonlocal pool

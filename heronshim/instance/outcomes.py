@@ -62,7 +62,7 @@ class OutcomeBuffer:
         acks, self._acks = self._acks, {}
         roots = list(acks)
         first = roots[0] >> TASK_SHIFT
-        if all([root >> TASK_SHIFT == first for root in roots]):
+        if all(root >> TASK_SHIFT == first for root in roots):
             self._send_acks(first, roots, list(acks.values()))
             return
         by_task: dict[int, list[int]] = {}

@@ -22,9 +22,9 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.plan.graph import cycle_components
 from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
-from heronshim.core.plan.validation import cycle_components
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
@@ -103,7 +103,7 @@ class InstanceRuntime:
 
     # ---- IO lock held ----
 
-    def on_frame(self, kind: int, destination: int, source: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+    def on_frame(self, kind: int, destination: int, source: int, payload: Any, now_ns: int) -> None:
         """Take a frame of the stream manager; the author's code is not called.
 
         Raises:
@@ -250,7 +250,7 @@ class InstanceRuntime:
         self.plan = plan
         self.options = parse_options(TopologyOptions, plan.topology.options)
 
-    def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+    def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:
         cost_bytes = frame_cost_bytes(len(payload))
         self._receiver.on_frame(STMGR_LINK, destination, cost_bytes, now_ns)
         task = self._tasks.get(destination)
@@ -260,7 +260,11 @@ class InstanceRuntime:
         self._hand_over(task, source, payload, cost_bytes)
 
     def _hand_over(
-        self, task: SpoutTask | BoltTask, source: int, payload: Any, cost_bytes: int  # noqa: ANN401
+        self,
+        task: SpoutTask | BoltTask,
+        source: int,
+        payload: Any,
+        cost_bytes: int,
     ) -> None:
         if not isinstance(task, BoltTask):
             msg = f"data for task {task.task}, which is a spout"
@@ -268,7 +272,7 @@ class InstanceRuntime:
         batch, rows = decode_batch(payload)
         task.on_batch(batch, rows, source, STMGR_LINK, cost_bytes)
 
-    def _on_outcomes(self, destination: int, payload: Any, now_ns: int) -> None:  # noqa: ANN401
+    def _on_outcomes(self, destination: int, payload: Any, now_ns: int) -> None:
         task = self._tasks.get(destination)
         if task is None or isinstance(task, BoltTask):
             return
@@ -397,7 +401,12 @@ class InstanceRuntime:
             gauges=values,
             errors=tuple(errors),
         )
-        return Kind.METRICS, METRICSMGR_TASK, self._identity.executors[0][0], metrics_to_bytes(record)
+        return (
+            Kind.METRICS,
+            METRICSMGR_TASK,
+            self._identity.executors[0][0],
+            metrics_to_bytes(record),
+        )
 
 
 def _raise_failed(error: BaseException) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from heronshim.api.components import Spout
 from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, AckTracker
+from heronshim.core.stream.histogram import bucket
 from heronshim.instance.collector import SpoutCollector
 
 if TYPE_CHECKING:
@@ -138,35 +139,31 @@ class SpoutTask:
         """Reliable emits without a consumer are acked at once (Storm)."""
         self._on_acked(ids, np.zeros(len(ids), np.int64))
 
-    def on_untracked_id(self, id_: Any) -> None:  # noqa: ANN401
+    def on_untracked_id(self, id_: Any) -> None:
         """Without tracking a tuple with an id is acked at emit (Storm with ackers = 0)."""
         self.meter.add("ack_count", 1)
         if self._calls_ack or self.context.hooks:
             self._guard(self.spout.ack, id_)
 
-    def open_copies(self, id_: Any, copies: int) -> tuple[int, list[int]]:  # noqa: ANN401
+    def open_copies(self, id_: Any, copies: int) -> tuple[int, list[int]]:
         """Open one tree with several copies; return its root and an edge for each copy.
 
         Under the IO lock of the instance: the tracker is shared with the network side.
         """
         with self._io_lock:
-            root = self.tracker.open([id_], self._clock_ns() // NS_PER_US)
-            edges = [int(self.tracker.draw_edges(root)[0]) for _ in range(copies)]
-        return int(root[0]), edges
+            return self.tracker.open_copies(id_, copies, self._clock_ns() // NS_PER_US)
 
     def on_failed(self, ids: list[Any]) -> None:
         """Trees failed; the author hears of it in the next step."""
         self._failed.append((ids, 0))
 
-    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:  # noqa: ANN401
+    def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out at flush: report it and fail its tree."""
         self.report(error)
         known = [id_ for id_ in ids if id_ is not None]
         if roots:
             column = np.array([roots], np.uint64)
-            known += self.tracker.settle(
-                column, column, b"\x01", distinct=True, now_us=0
-            ).failed
+            known += self.tracker.settle(column, column, b"\x01", distinct=True, now_us=0).failed
         if known:
             self.on_failed(known)
 
@@ -206,7 +203,7 @@ class SpoutTask:
                 for hook in hooks:
                     hook.spout_fail(id_, 0.0)
 
-    def _guard(self, call: Callable[[Any], None], argument: Any) -> None:  # noqa: ANN401
+    def _guard(self, call: Callable[[Any], None], argument: Any) -> None:
         try:
             call(argument)
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything
@@ -225,7 +222,7 @@ class SpoutTask:
             # More than one emit a call may overshoot the limit by one call's, as in Storm.
             calls = 1 if self._emits_per_call > 1 else min(calls, left)
         outbox, collector = self._outbox, self.collector
-        calls = min(calls, outbox.room())
+        calls = min(calls, outbox.burst_max())
         before = outbox.emitted_rows + outbox.open_rows() + collector.emitted_elsewhere
         next_tuple = self.spout.next_tuple
         try:
@@ -248,6 +245,10 @@ class SpoutTask:
 
 def _buckets(times_us: NDArray[np.int64]) -> dict[int, int]:
     """Return histogram counts by bucket, as core.stream.histogram numbers them."""
+    first = int(times_us[0])
+    if first == times_us[-1] and (times_us == first).all():
+        # Trees of one batch were opened at one time, so most batches of acks are one value.
+        return {bucket(first): len(times_us)}
     numbers = np.floor(4 * np.log2(np.maximum(times_us, 0) + 1)).astype(np.int64)
     counts = np.bincount(numbers)
     return {int(index): int(counts[index]) for index in np.flatnonzero(counts)}

@@ -11,12 +11,12 @@ from heronshim.errors import RemoteProtocolError, ValueEncodingError
 from heronshim.wire.v1 import data_pb2
 
 
-def _refuse(value: object) -> Any:  # noqa: ANN401
+def _refuse(value: object) -> Any:
     msg = f"a value of type {type(value).__name__} has no MessagePack form"
     raise NotImplementedError(msg)
 
 
-def _extension(code: int, data: memoryview) -> Any:  # noqa: ANN401
+def _extension(code: int, data: memoryview) -> Any:
     return msgspec.msgpack.Ext(code, bytes(data))
 
 

@@ -82,7 +82,7 @@ class StreamManager:
         self._last_metrics: dict[str, float] = {}
         self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
 
-    def run(self, stopping: Any) -> int:  # noqa: ANN401
+    def run(self, stopping: Any) -> int:
         """Run until SIGTERM; return the exit code."""
         log_event("INFO", "stmgr_started", container=self._start.container)
         while not stopping():
@@ -186,7 +186,10 @@ class StreamManager:
             return None
         if hello.role is Role.STMGR and not hello.tasks:
             return None
-        return ErrorCode.TASK, f"a {hello.role.name.lower()} with tasks {hello.tasks} has no place here"
+        return (
+            ErrorCode.TASK,
+            f"a {hello.role.name.lower()} with tasks {hello.tasks} has no place here",
+        )
 
     def _on_links_changed(self) -> None:
         """Take ends before joins: a replaced link ends as its successor joins."""
@@ -211,7 +214,9 @@ class StreamManager:
 
     def _on_tmaster(self, location: TMasterLocation | None) -> None:
         if location is not None:
-            log_event("INFO", "tmaster_found", endpoint=location.endpoint, epoch=location.leader_epoch)
+            log_event(
+                "INFO", "tmaster_found", endpoint=location.endpoint, epoch=location.leader_epoch
+            )
             self._master.connect(location.endpoint, time.monotonic_ns())
 
     def _on_plan(self, plan_bytes: bytes, now_ns: int) -> None:
@@ -247,13 +252,11 @@ class StreamManager:
 
     # ---- frames out ----
 
-    def _send(self, link: int, kind: int, destination: int, source: int, payload: Any) -> bool:  # noqa: ANN401
+    def _send(self, link: int, kind: int, destination: int, source: int, payload: Any) -> bool:
         if link < _NO_LINK:
             return self._peers[-link].send(kind, payload, destination, source)
         inbound = self._inbound.get(link)
-        return inbound is not None and self._links.send(
-            inbound, kind, payload, destination, source
-        )
+        return inbound is not None and self._links.send(inbound, kind, payload, destination, source)
 
     def _give_and_ask(self) -> None:
         """Send the credit that this turn freed, and requests for what waits."""
@@ -335,7 +338,7 @@ class StreamManager:
 
     def _wait_ms(self) -> int:
         due_ns = min(
-            min(self._due.values()),
+            *self._due.values(),
             self._master.next_deadline_ns(),
             *(peer.next_deadline_ns() for peer in self._peers.values()),
         )
@@ -355,7 +358,9 @@ class StreamManager:
             "stale_frame_count": float(links.stale_frame_count),
             "bad_frame_count": float(links.bad_frame_count),
         }
-        sums = {name: round(total - self._last_metrics.get(name, 0.0)) for name, total in totals.items()}
+        sums = {
+            name: round(total - self._last_metrics.get(name, 0.0)) for name, total in totals.items()
+        }
         self._last_metrics = totals
         pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         record = MetricsRecord(

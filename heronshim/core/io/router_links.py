@@ -114,7 +114,9 @@ class RouterLinks:
                 else:
                     payload = socket.recv(zmq.DONTWAIT, copy=False)
             if parts != 3 or len(header) != HEADER.size or payload is None:
-                self._bad(identity, ErrorCode.MALFORMED, "a frame is a 24-byte header and a payload")
+                self._bad(
+                    identity, ErrorCode.MALFORMED, "a frame is a 24-byte header and a payload"
+                )
                 continue
             frame = self._read(identity, header, payload, now_ns)
             if frame is not None:

@@ -27,7 +27,9 @@ def read_secret(path: str) -> bytes:
         msg = f"secret file {path} has mode {mode:o}; expected 600: run chmod 600 on it"
         raise StateError(msg)
     if len(secret) != 32:
-        msg = f"secret file {path} holds {len(secret)} bytes, expected 32; submit the topology again"
+        msg = (
+            f"secret file {path} holds {len(secret)} bytes, expected 32; submit the topology again"
+        )
         raise StateError(msg)
     return secret
 

@@ -15,7 +15,7 @@ PACKINGS = "heronshim.packings"
 CHECKPOINT_STORES = "heronshim.checkpoint_stores"
 
 
-def load(group: str, name: str) -> Any:  # noqa: ANN401 - an entry point is any class
+def load(group: str, name: str) -> Any:
     """Return the class registered under `name` in an entry point group.
 
     Raises:

@@ -72,7 +72,7 @@ class StateManager(Protocol):
         """Return the names directly below a node, ascending; empty when there is none."""
 
     def watch(self, path: str, callback: Callable[[Node | None], None]) -> Callable[[], None]:
-        """Call `callback` in `poll` with the node now and after each change seen; return a canceller.
+        """Call `callback` in `poll` with the node now and after each change; return a canceller.
 
         Several changes between two polls may come as one call with the newest node.
         """

@@ -28,6 +28,9 @@ TASK_SHIFT = 48
 EPOCHS_PER_TIMEOUT = 4
 """A tree fails between 1 and 1 + 1/4 times the timeout (Storm: between 1 and 2)."""
 ACK, FAIL, RESET = 0, 1, 2
+_SLOT_MASK = np.uint64(SLOT_MASK)
+_TAG_STEP = np.uint64(1 << SLOT_BITS)
+_BELOW_TASK = np.uint64((1 << TASK_SHIFT) - 1)
 
 
 class Settled(NamedTuple):
@@ -44,15 +47,18 @@ def task_of_root(root: int) -> int:
 
 
 class AckTracker:
-    """Pure; the caller gives time in nanoseconds and a seeded Random."""
+    """Pure; the caller gives time in microseconds and a seeded Random.
+
+    A free slot's column `_roots` holds the root that it gets at its next use, so a root that
+    equals its slot's belongs to an open tree, or was never handed out.
+    """
 
     def __init__(self, task: int, rng: Random, capacity: int = 8192) -> None:
         self._task_bits = np.uint64(task << TASK_SHIFT)
         self._capacity = 0
-        self._rng = np.random.default_rng(rng.getrandbits(128))
+        self._random = np.random.PCG64(rng.getrandbits(128))
         self._values = np.zeros(0, np.uint64)
         self._roots = np.zeros(0, np.uint64)
-        self._tags = np.zeros(0, np.uint64)
         self._epochs = np.zeros(0, np.uint8)
         self._opened_us = np.zeros(0, np.int64)
         self._ids = np.empty(0, object)
@@ -66,29 +72,26 @@ class AckTracker:
         """Outcomes of trees that were not open, dropped."""
         self._grow(max(64, capacity))
 
-    def open(self, ids: list[Any], now_us: int) -> U64:
-        """Open one tree a message id with nothing XORed in yet; return the roots (N,)."""
+    def open(self, ids: list[Any], now_us: int) -> tuple[U64, U64]:
+        """Open one tree of one copy for each message id; return roots and edges (N,)."""
         count = len(ids)
-        while count > self._free_count:
-            self._grow(self._capacity * 2)
-        slots = self._free[(self._free_head + np.arange(count)) % len(self._free)]
-        self._free_head = (self._free_head + count) % len(self._free)
-        self._free_count -= count
-        self._tags[slots] = (self._tags[slots] + np.uint64(1)) & np.uint64(TAG_MASK)
-        roots = self._task_bits | (self._tags[slots] << np.uint64(SLOT_BITS)) | slots.astype(np.uint64)
-        self._roots[slots] = roots
-        self._values[slots] = 0
+        slots = self._take_slots(count)
+        roots = self._roots[slots]
+        edges: U64 = self._random.random_raw(count)
+        self._values[slots] = edges
         self._epochs[slots] = self._epoch
         self._opened_us[slots] = now_us
         self._ids[slots] = np.fromiter(ids, object, count)
         self.open_count += count
-        return roots
+        return roots, edges
 
-    def draw_edges(self, roots: U64) -> U64:
-        """Give each root one fresh random edge, XORed into its tree; return the edges (N,)."""
-        edges = self._rng.integers(1, 1 << 64, len(roots), dtype=np.uint64)
-        self._values[(roots & np.uint64(SLOT_MASK)).astype(np.int64)] ^= edges
-        return edges
+    def open_copies(self, id_: Any, copies: int, now_us: int) -> tuple[int, list[int]]:
+        """Open one tree of several copies, at least one; return its root and their edges."""
+        roots, first = self.open([id_], now_us)
+        root = int(roots[0])
+        more: U64 = self._random.random_raw(copies - 1)
+        self._values[root & SLOT_MASK] ^= np.bitwise_xor.reduce(more)
+        return root, [int(first[0]), *more.tolist()]
 
     def settle(
         self, roots: U64, xors: U64, kinds: bytes, *, distinct: bool, now_us: int
@@ -98,7 +101,7 @@ class AckTracker:
             return self._ack(roots, xors, distinct=distinct, now_us=now_us)
         acked: list[Any] = []
         failed: list[Any] = []
-        times: list[NDArray[np.int64]] = []
+        times: list[NDArray[np.int64]] = [np.zeros(0, np.int64)]
         start = 0
         for end in range(1, len(kinds) + 1):
             if end < len(kinds) and kinds[end] == kinds[start]:
@@ -109,36 +112,32 @@ class AckTracker:
                 acked += done.acked
                 times.append(done.acked_us)
             elif kinds[start] == FAIL:
-                failed += self._fail(roots[part])
+                slots, _ = self._known(roots[part], xors[part])
+                failed += self._close(np.unique(slots))
             else:
                 slots, _ = self._known(roots[part], xors[part])
                 self._epochs[slots] = self._epoch
             start = end
-        return Settled(acked, failed, np.concatenate(times) if times else np.zeros(0, np.int64))
-
-    def settle_empty(self, roots: U64, now_us: int) -> Settled:
-        """Complete trees whose tuple went to no task."""
-        return self._ack(roots, np.zeros(len(roots), np.uint64), distinct=True, now_us=now_us)
+        return Settled(acked, failed, np.concatenate(times))
 
     def rotate(self) -> list[Any]:
         """Begin a new epoch, one each timeout / EPOCHS_PER_TIMEOUT; return ids that timed out."""
         self._epoch = self._epoch % 255 + 1
         age = (np.int16(self._epoch) - self._epochs.astype(np.int16)) % 255
-        slots = np.flatnonzero((self._roots != 0) & (age > EPOCHS_PER_TIMEOUT))
-        return self._close(slots)
+        return self._close(np.flatnonzero((self._epochs != 0) & (age > EPOCHS_PER_TIMEOUT)))
 
     def fail_all(self) -> list[Any]:
         """Close every open tree and return the ids."""
-        return self._close(np.flatnonzero(self._roots != 0))
+        return self._close(np.flatnonzero(self._epochs))
 
     def is_open(self, root: int) -> bool:
         """Return whether the tree of `root` is open."""
         slot = root & SLOT_MASK
-        return slot < self._capacity and int(self._roots[slot]) == root
+        return slot < self._capacity and int(self._roots[slot]) == root and bool(self._epochs[slot])
 
     def check_invariants(self) -> None:
         """Assert that open and free slots are all there is, each once."""
-        used = np.flatnonzero(self._roots != 0)
+        used = np.flatnonzero(self._epochs)
         assert len(used) == self.open_count
         index = (self._free_head + np.arange(self._free_count)) % len(self._free)
         free = set(self._free[index].tolist())
@@ -146,43 +145,56 @@ class AckTracker:
         assert free.isdisjoint(used.tolist())
         assert self._free_count + self.open_count == self._capacity
 
+    def _take_slots(self, count: int) -> NDArray[np.int64]:
+        """Take the slots that have been free the longest."""
+        while count > self._free_count:
+            self._grow(self._capacity * 2)
+        head, size = self._free_head, len(self._free)
+        end = head + count
+        slots = (
+            self._free[head:end]
+            if end <= size
+            else np.concatenate([self._free[head:], self._free[: end - size]])
+        )
+        self._free_head = end % size
+        self._free_count -= count
+        return slots
+
     def _known(self, roots: U64, xors: U64) -> tuple[NDArray[np.int64], U64]:
         """Return slots and XORs of the outcomes whose trees are open; count the others."""
-        slots = (roots & np.uint64(SLOT_MASK)).astype(np.int64)
-        if len(slots) and int(slots.max()) >= self._capacity:
-            inside = slots < self._capacity
-            self.stale_count += int(len(slots) - inside.sum())
-            slots, roots, xors = slots[inside], roots[inside], xors[inside]
-        fresh = self._roots[slots] == roots
+        slots = (roots & _SLOT_MASK).view(np.int64)
+        fresh = self._roots.take(slots, mode="clip") == roots
         if not fresh.all():
-            self.stale_count += int(len(slots) - fresh.sum())
+            self.stale_count += int(len(slots) - np.count_nonzero(fresh))
             slots, xors = slots[fresh], xors[fresh]
         return slots, xors
 
     def _ack(self, roots: U64, xors: U64, *, distinct: bool, now_us: int) -> Settled:
         slots, xors = self._known(roots, xors)
         if distinct:
-            self._values[slots] ^= xors
+            values = self._values[slots] ^ xors
+            done_mask = values == 0
+            if not done_mask.all():
+                self._values[slots] = values
+                slots = slots[done_mask]
         else:
             np.bitwise_xor.at(self._values, slots, xors)
             slots = np.unique(slots)
-        done = slots[self._values[slots] == 0]
-        times = now_us - self._opened_us[done]
-        return Settled(self._close(done), [], times)
-
-    def _fail(self, roots: U64) -> list[Any]:
-        slots, _ = self._known(roots, roots)
-        return self._close(np.unique(slots))
+            slots = slots[self._values[slots] == 0]
+        return Settled(self._close(slots), [], now_us - self._opened_us[slots])
 
     def _close(self, slots: NDArray[np.int64]) -> list[Any]:
+        """Free slots and return the message ids of their trees."""
         count = len(slots)
         if not count:
             return []
         ids: list[Any] = self._ids[slots].tolist()
-        self._ids[slots] = None
-        self._roots[slots] = 0
-        tail = (self._free_head + self._free_count + np.arange(count)) % len(self._free)
-        self._free[tail] = slots
+        self._roots[slots] = self._task_bits | ((self._roots[slots] + _TAG_STEP) & _BELOW_TASK)
+        self._epochs[slots] = 0
+        tail = (self._free_head + self._free_count) % len(self._free)
+        first = min(count, len(self._free) - tail)
+        self._free[tail : tail + first] = slots[:first]
+        self._free[: count - first] = slots[first:]
         self._free_count += count
         self.open_count -= count
         return ids
@@ -193,18 +205,20 @@ class AckTracker:
             msg = f"over {SLOT_MASK + 1} open trees; set max_spout_pending"
             raise OverflowError(msg)
         added = capacity - old
+        tags = (self._random.random_raw(added) & np.uint64(TAG_MASK)) << np.uint64(SLOT_BITS)
+        roots = self._task_bits | tags | np.arange(old, capacity, dtype=np.uint64)
+        self._roots = np.concatenate([self._roots, roots])
         self._values = np.concatenate([self._values, np.zeros(added, np.uint64)])
-        self._roots = np.concatenate([self._roots, np.zeros(added, np.uint64)])
-        tags = self._rng.integers(0, TAG_MASK + 1, added, dtype=np.uint64)
-        self._tags = np.concatenate([self._tags, tags])
         self._epochs = np.concatenate([self._epochs, np.zeros(added, np.uint8)])
         self._opened_us = np.concatenate([self._opened_us, np.zeros(added, np.int64)])
         ids = np.empty(capacity, object)
         ids[:old] = self._ids
         self._ids = ids
         index = (self._free_head + np.arange(self._free_count)) % max(1, len(self._free))
-        free = self._free[index] if self._free_count else np.zeros(0, np.int64)
-        self._free = np.concatenate([free, np.arange(old, capacity), np.zeros(old - len(free), np.int64)])
+        free = np.zeros(capacity, np.int64)
+        free[: self._free_count] = self._free[index] if self._free_count else 0
+        free[self._free_count : self._free_count + added] = np.arange(old, capacity)
+        self._free = free
         self._free_head = 0
         self._free_count += added
         self._capacity = capacity

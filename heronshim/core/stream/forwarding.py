@@ -91,7 +91,13 @@ class Forwarder:
         return task in self._links
 
     def on_data(
-        self, link: int, kind: int, destination: int, source: int, payload: Any, now_ns: int  # noqa: ANN401
+        self,
+        link: int,
+        kind: int,
+        destination: int,
+        source: int,
+        payload: Any,
+        now_ns: int,
     ) -> None:
         """Forward a data frame or barrier that came on `link`, or let it wait."""
         if destination not in self._known:
@@ -114,23 +120,21 @@ class Forwarder:
         queue.append(Waiting(kind, source, payload, cost_bytes, link))
         self._ask(destination)
 
-    def on_outcomes(self, destination: int, source: int, payload: Any) -> None:  # noqa: ANN401
+    def on_outcomes(self, destination: int, source: int, payload: Any) -> None:
         """Forward outcomes; they spend no credit."""
         if destination not in self._known:
             self.unknown_task_count += 1
             return
         target = self._links.get(destination)
         queue = self._queues.get(destination)
-        if target is None or not self._send(
-            target, Kind.OUTCOMES, destination, source, payload
-        ):
+        if target is None or not self._send(target, Kind.OUTCOMES, destination, source, payload):
             if queue is None:
                 queue = self._queues[destination] = deque()
             queue.append(Waiting(Kind.OUTCOMES, source, payload, 0, 0))
             return
         self.forwarded_frames += 1
 
-    def on_metrics(self, source: int, payload: Any) -> None:  # noqa: ANN401
+    def on_metrics(self, source: int, payload: Any) -> None:
         """Hand a report to the container's metrics manager, or keep it for a while."""
         target = self._links.get(METRICSMGR_TASK)
         if target is not None and self._send(
