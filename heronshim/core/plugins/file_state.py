@@ -188,14 +188,14 @@ class FileStateManager:
         text = node_path.join(node_path.node_parts(path)).encode()
         parts = (hashlib.sha256(text).hexdigest(),)
         deadline = time.monotonic() + timeout_s
-        while (owner := self._try_lock(parts, text)) is None:
+        while (creation := self._try_lock(parts, text)) is None:
             if time.monotonic() >= deadline:
                 msg = f"lock {path} was held by another session for {timeout_s:g} s; try again"
                 raise DeadlineError(msg)
             self._renew(self._now_ns())
             time.sleep(_LOCK_PAUSE_S)
-        held_by = owner
-        return lambda: self._unlock(parts, held_by)
+        won = creation
+        return lambda: self._unlock(parts, won)
 
     def close(self) -> None:
         """See `StateManager.close`. A store that fails meanwhile is logged; the session ends."""
@@ -325,18 +325,19 @@ class FileStateManager:
             _log.debug("event=state_reap_postponed cause=%r", str(error))
 
     def _try_lock(self, parts: tuple[str, ...], text: bytes) -> int | None:
-        """Return the session that holds the lock now if it is ours, else None."""
+        """Return the number of the lock's node if it is free and now ours, else None."""
         with self._changing():
             session = self._need_session()
             if self._locks.take(parts, heal=True) is not None:
                 return None
-            self._locks.write(parts, StoredNode(text, 1, secrets.randbits(64), session.id))
-            return session.id
+            creation = secrets.randbits(64)
+            self._locks.write(parts, StoredNode(text, 1, creation, session.id))
+            return creation
 
-    def _unlock(self, parts: tuple[str, ...], owner: int) -> None:
+    def _unlock(self, parts: tuple[str, ...], creation: int) -> None:
         if self._closed:
             return
         with self._changing():
             holder = self._locks.take(parts, heal=True)
-            if holder is not None and holder.owner == owner:
+            if holder is not None and holder.creation == creation:
                 self._locks.remove(parts, recursive=False)

@@ -51,7 +51,8 @@ class _Store:
     """A shared tree: nodes, holders of locks and live sessions. Touched under `changed` only."""
 
     entries: dict[Parts, _Entry] = field(default_factory=dict)
-    locks: dict[Parts, int] = field(default_factory=dict)
+    locks: dict[Parts, tuple[int, int]] = field(default_factory=dict)
+    """By path: the session that holds it and a number that no other hold has."""
     sessions: set[int] = field(default_factory=set)
     users: int = 0
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -60,7 +61,7 @@ class _Store:
         """Remove a session with its ephemeral nodes and locks."""
         self.sessions.discard(session)
         self.entries = {at: entry for at, entry in self.entries.items() if entry.owner != session}
-        self.locks = {at: holder for at, holder in self.locks.items() if holder != session}
+        self.locks = {at: hold for at, hold in self.locks.items() if hold[0] != session}
         self.changed.notify_all()
 
     def below(self, parts: Parts) -> list[Parts]:
@@ -210,8 +211,8 @@ class MemoryStateManager:
                     msg = f"lock {path} was held by another session for {timeout_s:g} s; try again"
                     raise DeadlineError(msg)
                 store.changed.wait(left_s)
-            store.locks[parts] = session
-        return lambda: self._unlock(parts, session)
+            hold = store.locks[parts] = (session, secrets.randbits(64))
+        return lambda: self._unlock(parts, hold)
 
     def close(self) -> None:
         """See `StateManager.close`."""
@@ -272,8 +273,8 @@ class MemoryStateManager:
                 msg = f"state node {path} cannot lie below an ephemeral node"
                 raise StateError(msg)
 
-    def _unlock(self, parts: Parts, session: int) -> None:
+    def _unlock(self, parts: Parts, hold: tuple[int, int]) -> None:
         with self._store.changed:
-            if self._store.locks.get(parts) == session:
+            if self._store.locks.get(parts) == hold:
                 del self._store.locks[parts]
                 self._store.changed.notify_all()
