@@ -57,7 +57,7 @@ class ContainerRules:
         required = self.required(used)
         found = []
         if 0 < self.limit.cpu < required.cpu:
-            found.append(f"{required.cpu:g} cores (container_cpu is {self.limit.cpu:g})")
+            found.append(f"{required.cpu:.10g} cores (container_cpu is {self.limit.cpu:.10g})")
         for name, option, need, limit in (
             ("memory", "container_ram_mb", required.ram_bytes, self.limit.ram_bytes),
             ("disk", "container_disk_mb", required.disk_bytes, self.limit.disk_bytes),

@@ -10,12 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from heronshim.config import ComponentOptions, Options, TopologyOptions, parse_options
-from heronshim.core.plan.graph import (
-    cycle_components,
-    cycles,
-    unreachable_components,
-    upstream_of,
-)
+from heronshim.core.plan.graph import cycles, unreachable_components
 from heronshim.core.plan.plain_values import value_problems
 from heronshim.core.plan.task_ids import TASK_ID_MAX
 from heronshim.core.plan.topology import ComponentKind, Grouping, GroupingKind, SourceLine
@@ -25,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from heronshim.core.plan.topology import Component, InputStream, OutputStream, Topology
-
-__all__ = ["cycle_components", "upstream_of", "validate"]
 
 NAME_LENGTH_MAX = 128
 """Characters of a topology's name or a component's id."""
