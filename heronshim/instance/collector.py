@@ -167,7 +167,7 @@ class SpoutCollector:
                     add_row(values)
                     add_id(id)
                     return tasks  # type: ignore[no-any-return]
-            tasks = general(values, id=id, stream=stream)
+            tasks = tuple(general(values, id=id, stream=stream))
             if stream == DEFAULT_STREAM and type(values[index]) is str:
                 if len(memo) >= MEMO_MAX:
                     memo.clear()

@@ -8,6 +8,7 @@ starved by the GIL: 5.8k frames/s against 1,144k.)
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import signal
@@ -24,13 +25,15 @@ from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
 from heronshim.core.io.logs import log_event
 from heronshim.core.stream.link import Hello, Role
-from heronshim.errors import HeronshimError, RemoteProtocolError
+from heronshim.errors import HeronshimError, LocalProtocolError, RemoteProtocolError
 from heronshim.instance.clock import Clock
 from heronshim.instance.component_loader import load_component
 from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
 
 if TYPE_CHECKING:
     from types import FrameType
+
+    from heronshim.core.plan.physical import ProcessPlan
 
 WATCH_S = 0.002
 """Between two looks of the watcher while the author's code runs (measured: 0.5 % of a core)."""
@@ -39,6 +42,9 @@ WATCH_IDLE_S = 0.02
 FRAMES_PER_TURN = 64
 """Frames read between two calls of the author's code."""
 IDLE_MS_MAX = 200
+GC_THRESHOLDS = (100_000, 20, 100)
+"""A batch makes hundreds of lists at once; Python's default of 700 collected at each (measured:
+559 -> 390 ns a tuple in a spout, 553 -> 399 ns in a bolt)."""
 
 
 class InstanceShell:
@@ -52,11 +58,7 @@ class InstanceShell:
         self._in_user_code_since_ns = 0
         self._stopping = False
         self._cpu_us = 0
-        process = next(
-            item
-            for item in (start.plan.processes if start.plan else ())
-            if item.id == start.process
-        )
+        process = _own_process(start)
         self._link = DealerLink(
             self._context,
             Hello(
@@ -90,10 +92,11 @@ class InstanceShell:
         self._link.connect(self._start.endpoint, time.monotonic_ns())
         watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         watcher.start()
+        gc.set_threshold(*GC_THRESHOLDS)
         code = 0
         try:
             self._loop()
-        except UserCodeFailed as error:
+        except (UserCodeFailed, HeronshimError) as error:
             log_event("ERROR", "user_code_failed", process=self._start.process, error=str(error))
             code = 1
         self._end()
@@ -104,7 +107,10 @@ class InstanceShell:
         while not self._stopping:
             now_ns = time.monotonic_ns()
             self._in_user_code_since_ns = now_ns
+            opened = runtime.opened
             happened = runtime.step(now_ns)
+            if not opened and runtime.opened:
+                gc.freeze()
             self._in_user_code_since_ns = 0
             with lock:
                 read = self._service(idle=not happened)
@@ -202,6 +208,14 @@ class InstanceShell:
             self._send()
             self._link.close("stopped", now_ns)
         self._context.term()
+
+
+def _own_process(start: ChildStart) -> ProcessPlan:
+    for process in start.plan.processes if start.plan else ():
+        if process.id == start.process:
+            return process
+    msg = f'container {start.container} has no process "{start.process}" in its plan'
+    raise LocalProtocolError(msg)
 
 
 def main() -> int:

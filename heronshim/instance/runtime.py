@@ -28,7 +28,7 @@ from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
-from heronshim.errors import ErrorCode, RemoteProtocolError, TopologyError
+from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
 from heronshim.instance.meter import TaskMeter
 from heronshim.instance.outbox import Outbox
@@ -131,7 +131,7 @@ class InstanceRuntime:
         self._outbox.on_new_link()
 
     def flush(self, now_ns: int, *, idle: bool = False) -> None:
-        """Close batches that are full, all of them when the oldest row's age or idleness says so."""
+        """Close full batches, and all of them when the oldest row's age or idleness says so."""
         outbox = self._outbox
         now_us = now_ns // 1000
         if outbox.open_rows():
@@ -180,7 +180,7 @@ class InstanceRuntime:
 
     def final_metrics(self, now_ns: int) -> None:
         """Report what was counted since the last report; the process ends."""
-        if self.opened:
+        if self._meters:
             self._extra.append(self._metrics(now_ns))
 
     # ---- the author's thread, IO lock not held ----
@@ -321,7 +321,11 @@ class InstanceRuntime:
         self._meters[context.task_id] = meter
         tracked = options.delivery == "at_least_once"
         fatal = _raise_failed if on_exception == "restart" else _go_on
-        user_object = self._load(component.object, component.arguments)
+        try:
+            user_object = self._load(component.object, component.arguments)
+        except HeronshimError as error:
+            meter.error(str(error), self._clock.now_ns(), self._clock.wall_ms())
+            raise UserCodeFailed(str(error)) from error
         if component.kind is ComponentKind.BOLT:
             if not isinstance(user_object, Bolt):
                 raise TopologyError([f'"{component.id}": {component.object} is not a Bolt'])
@@ -377,15 +381,17 @@ class InstanceRuntime:
     def _metrics(self, now_ns: int) -> Frame:
         records = []
         errors = []
-        for task_id, task in self._tasks.items():
-            meter = self._meters[task_id]
+        for task_id, meter in self._meters.items():
+            errors += meter.take_errors()
+            task = self._tasks.get(task_id)
+            if task is None:
+                continue
             if not isinstance(task, BoltTask):
                 meter.gauges["pending"] = task.pending()
             meter.gauges["waiting_output_bytes"] = self._outbox.waiting_bytes
             meter.gauges["queue_bytes"] = self._receiver.queued_bytes(task_id)
             for stream, count in task.collector.take_emit_counts().items():
                 meter.add(f"emit_count/{stream}", count)
-            errors += meter.take_errors()
             records.append(meter.take(task.context))
         values = self._process_values()
         record = MetricsRecord(
