@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from heronshim.api.component_class import base_of, check_arguments, check_class, object_name
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from heronshim.api.draft import Draft
 
 
+_TOPOLOGY_OPTIONS = {option.name for option in fields(TopologyOptions)}
+_COMPONENT_OPTIONS = {option.name for option in fields(ComponentOptions)}
+
+
 @dataclass(frozen=True, slots=True)
 class Built:
     """The logical plan, valid if `problems` is empty, else as near to it as could be read."""
@@ -39,10 +44,11 @@ def build(draft: Draft, shown: Callable[[str], str] = str) -> Built:
     for source, text in draft.notes:
         problems.add(source, text)
     ids = _ids(draft, problems)
+    specs = {id(member.spec): member.spec for member in draft.members}
     components = [
-        _component(ids[id(member.spec)], member.spec, ids, problems, shown)
-        for member in draft.members
-        if isinstance(member.spec, ComponentSpec) and id(member.spec) in ids
+        _component(component_id, spec, ids, problems, shown)
+        for identity, component_id in ids.items()
+        if isinstance(spec := specs[identity], ComponentSpec)
     ]
     where = f'topology "{draft.name}"'
     definition = Topology(
@@ -71,9 +77,15 @@ def build(draft: Draft, shown: Callable[[str], str] = str) -> Built:
 
     return Built(
         definition,
-        tuple(dict.fromkeys([*problems, *(placed(line) for line in found)])),
+        tuple(sorted(dict.fromkeys([*problems, *(placed(line) for line in found)]), key=_by_line)),
         tuple(placed(line) for line in warnings),
     )
+
+
+def _by_line(problem: str) -> tuple[str, int]:
+    """Return file and line of a problem; those of one line keep their order."""
+    found = re.match(r"(.*?):(\d+): ", problem)
+    return (found[1], int(found[2])) if found else ("", 0)
 
 
 def _ids(draft: Draft, problems: Problems) -> dict[int, str]:
@@ -84,7 +96,7 @@ def _ids(draft: Draft, problems: Problems) -> dict[int, str]:
         spec = member.spec
         where = f'component "{member.id}"'
         if not isinstance(spec, ComponentSpec):
-            problems.add(member.declaration.source, f"{where}: {_not_a_spec(spec)}")
+            problems.add(member.declaration.source, f"{where} {_not_a_spec(spec)}")
             problems.incomplete = True
             continue
         if id(spec) in ids:
@@ -210,7 +222,11 @@ def _options(
         try:
             parse_options(kind, {key: value})
         except ConfigError as error:
-            problems.add(place.line_of(key), f"{where}: {error}")
+            text = f"{where}: {error}"
+            if key in _TOPOLOGY_OPTIONS ^ _COMPONENT_OPTIONS and str(error).startswith("unknown"):
+                whose = "the topology" if key in _TOPOLOGY_OPTIONS else "components"
+                text = f'{where}: "{key}" is an option of {whose}; set it there'
+            problems.add(place.line_of(key), text)
         else:
             accepted[key] = value
     return accepted

@@ -178,10 +178,11 @@ def check_arguments(
             continue
         if item.kind in (item.VAR_KEYWORD, item.VAR_POSITIONAL):
             continue
-        how = f"{item.name}=..."
+        text = f'the constructor of {name} needs "{item.name}"; add '
         if item.name in words:
-            how = f'args={{"{item.name}": ...}}'
-        text = f'the constructor of {name} needs "{item.name}"; add {how} to {call}(...)'
+            text += f'args={{"{item.name}": ...}}, since {item.name}= is a word of spec itself'
+        else:
+            text += f"{item.name}=... to {call}(...)"
         problems.add(place.source, f"{where}: {text}")
     return accepted
 

@@ -15,7 +15,7 @@ from heronshim.core.plan.topology import SourceLine
 if TYPE_CHECKING:
     from types import FrameType
 
-_OWN_FOLDER = __file__.rpartition("/")[0] + "/"
+_OWN_PACKAGE = "heronshim.api."
 _ASSIGNMENT_LINES_MAX = 80
 """How far below an assignment a key of its value is looked for: longer literals are rare."""
 
@@ -45,7 +45,7 @@ class Declaration:
 def declared_here() -> Declaration:
     """Return where the nearest caller outside this package stands."""
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one cheap way to the caller's line
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN_FOLDER):
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_OWN_PACKAGE):
         frame = frame.f_back
     if frame is None:
         return Declaration("<unknown>", 1, 1)

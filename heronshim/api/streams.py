@@ -143,6 +143,9 @@ class Reader:
         elif isinstance(source, type) and issubclass(source, (Spout, Bolt)):
             name = name_of(source)
             text = f"an input is the class {name}; use what {name}.spec(...) returned"
+        elif isinstance(source, (Spout, Bolt)):
+            name = name_of(type(source))
+            text = f"an input is an object of {name}; use what {name}.spec(...) returned"
         elif isinstance(source, tuple):
             text = 'an input is a tuple; write component["stream"] for a stream'
         else:

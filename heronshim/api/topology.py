@@ -15,12 +15,18 @@ from heronshim.errors import TopologyError, nearest
 
 if TYPE_CHECKING:
     from heronshim.api.declaration import Declaration
-    from heronshim.core.plan.topology import SourceLine
     from heronshim.core.plan.topology import Topology as Definition
 
 _SETTINGS = ("options", "config")
 _TAKEN = (*_SETTINGS, "definition")
 """Attributes of a topology class that are not components."""
+
+
+def _is_member(value: object) -> bool:
+    """Return whether an attribute is a component or was meant to be one."""
+    if isinstance(value, (ComponentSpec, Spout, Bolt)):
+        return True
+    return isinstance(value, type) and issubclass(value, (Spout, Bolt))
 
 
 class _Body(dict[str, object]):
@@ -31,15 +37,14 @@ class _Body(dict[str, object]):
         self.declaration = declaration
         self.topology_name = ""
         self.places: dict[str, Declaration] = {}
-        self.notes: list[tuple[SourceLine, str]] = []
+        self.members: list[Member] = []
+        """In order; a name that is assigned twice has two."""
 
     def __setitem__(self, key: str, value: object) -> None:
         place = assigned_here()
-        if isinstance(self.get(key), ComponentSpec):
-            first = self.places[key].source
-            text = f'component "{key}" is assigned twice, first in line {first.line}'
-            self.notes.append((place.source, f"{text}; the first would be lost, so rename one"))
         self.places[key] = place
+        if _is_member(value):
+            self.members.append(Member(key, value, place))
         super().__setitem__(key, value)
 
 
@@ -86,12 +91,12 @@ class Topology(metaclass=_TopologyMeta):
 def class_draft(topology: type[Topology], name: str | None = None) -> Draft:
     """Return what a topology class declares, the bases' components first."""
     draft = Draft(name or topology.__declared__.topology_name, topology.__declared__.declaration)
-    members: dict[str, Member] = {}
     for cls in reversed(topology.__mro__):
         if not isinstance(cls, _TopologyMeta) or cls is Topology:
             continue
         body = cls.__declared__
-        draft.notes.extend(body.notes)
+        draft.members = [member for member in draft.members if member.id not in body]
+        draft.members += [member for member in body.members if member.id not in _TAKEN]
         for key, value in body.items():
             place = body.places[key]
             if isinstance(value, ComponentSpec) and key in _TAKEN:
@@ -100,20 +105,10 @@ def class_draft(topology: type[Topology], name: str | None = None) -> Draft:
             elif key in _SETTINGS:
                 setattr(draft, key, value)
                 setattr(draft, f"{key}_declaration", place)
-            elif _is_member(value):
-                members[key] = Member(key, value, place)
             elif isinstance(value, dict) and nearest(key, _SETTINGS):
                 text = f'a topology has no setting "{key}".{nearest(key, _SETTINGS)}'
                 draft.notes.append((place.source, text))
-    draft.members = list(members.values())
     return draft
-
-
-def _is_member(value: object) -> bool:
-    """Return whether an attribute is a component or was meant to be one."""
-    if isinstance(value, (ComponentSpec, Spout, Bolt)):
-        return True
-    return isinstance(value, type) and issubclass(value, (Spout, Bolt))
 
 
 class TopologyBuilder:

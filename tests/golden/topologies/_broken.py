@@ -1,0 +1,4 @@
+"""Imported by syntax_error_below.py."""
+
+def broken(:
+    pass

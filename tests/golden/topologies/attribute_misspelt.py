@@ -1,0 +1,9 @@
+"""A misspelt attribute."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.specs()

@@ -1,0 +1,16 @@
+"""A component option without its unit, and one of the topology's."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.spec()
+    split = Split.spec(
+        inputs=[lines],
+        options={
+            "tick_interval": 1,
+            "containers": 2,
+        },
+    )

@@ -1,0 +1,11 @@
+"""A bare component instead of a list."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.spec()
+    split = Split.spec(inputs=lines)
+    count = Count.spec(inputs="split")

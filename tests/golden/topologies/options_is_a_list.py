@@ -1,0 +1,10 @@
+"""Options that are no mapping."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    options = ["containers", 2]
+    lines = Lines.spec(options="debug")

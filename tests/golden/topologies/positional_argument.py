@@ -1,0 +1,9 @@
+"""spec takes keywords only."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.spec("x.txt")

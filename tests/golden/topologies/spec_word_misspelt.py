@@ -1,0 +1,13 @@
+"""A misspelt word of spec."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.spec()
+    split = Split.spec(
+        inputs=[lines],
+        paralelism=2,
+    )

@@ -1,0 +1,10 @@
+"""More executors than tasks."""
+
+from _parts import Count, Lines, Split
+
+from heronshim.api import Bolt, CustomGrouping, Grouping, Spout, Stream, Topology, TopologyBuilder
+
+
+class Wrong(Topology):
+    lines = Lines.spec()
+    split = Split.spec(inputs=[lines], parallelism=4, tasks=2)
