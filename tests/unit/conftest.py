@@ -11,6 +11,16 @@ import zmq
 
 from heronshim.core.codec.link import encode_hello_ack
 from heronshim.core.io.sockets import router
+from heronshim.core.plan.physical import ContainerPlan, PackingPlan, ProcessPlan, Resources
+from heronshim.core.plan.topology import (
+    Component,
+    ComponentKind,
+    Grouping,
+    GroupingKind,
+    InputStream,
+    OutputStream,
+    Topology,
+)
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 
 DEADLINE_S = 20.0
@@ -81,6 +91,36 @@ class ScriptedRouter:
     def close(self) -> None:
         """Close the socket: all connections end."""
         self._socket.close(linger=0)
+
+
+@dataclass(frozen=True)
+class Plans:
+    """A topology of a spout and a bolt, packed into two containers of two tasks each."""
+
+    topology: Topology
+    packing: PackingPlan
+
+
+@pytest.fixture(scope="session")
+def plans() -> Plans:
+    shuffled = InputStream("line", "default", Grouping(GroupingKind.SHUFFLE))
+    lines = OutputStream("default", ("line",))
+    spout = Component("line", ComponentKind.SPOUT, "app:Lines", parallelism=2, outputs=(lines,))
+    bolt = Component("split", ComponentKind.BOLT, "app:Split", parallelism=2, inputs=(shuffled,))
+    need = Resources(1.0, 1 << 30, 1 << 30)
+    containers = tuple(
+        ContainerPlan(
+            number,
+            (
+                ProcessPlan(f"line-{number}", "line", ((number,),), need),
+                ProcessPlan(f"split-{number + 2}", "split", ((number + 2,),), need),
+            ),
+            need + need,
+        )
+        for number in (1, 2)
+    )
+    topology = Topology("words", (spout, bolt), id="words-1")
+    return Plans(topology, PackingPlan(1, containers, "round_robin"))
 
 
 @pytest.fixture

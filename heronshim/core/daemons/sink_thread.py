@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from heronshim.core.io.logs import log_event
@@ -87,7 +88,7 @@ class SinkThread:
                     self._changed.wait(max(0.0, flush_at - time.monotonic()))
                 record = self._queue.popleft() if self._queue else None
                 done = self._stopping and record is None
-            if record is not None and not self._guarded(lambda: self._sink.process(record)):
+            if record is not None and not self._guarded(partial(self._sink.process, record)):
                 with self._changed:
                     self._dropped_count += 1
             if done or time.monotonic() >= flush_at:
