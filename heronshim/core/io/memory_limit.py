@@ -71,16 +71,18 @@ class MemoryCgroup:
             )
             raise SchedulerError(msg) from error
         self._limit_swap()
+        self._kills_seen = self._kills()
 
     def open_procs(self) -> int:
         """Return an open descriptor of cgroup.procs for `Spawn.cgroup`; raises OSError."""
         return os.open(self._folder / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
 
     def strike(self) -> Strike | None:
-        """Return whether the kernel killed in this cgroup because of its limit."""
-        name = "memory.events" if self._is_v2 else "memory.oom_control"
-        if not self._counter(name, "oom_kill"):
+        """Return a strike when the kernel killed here, at the limit, since the last call."""
+        kills = self._kills()
+        if kills <= self._kills_seen:
             return None
+        self._kills_seen = kills
         peak = "memory.peak" if self._is_v2 else "memory.max_usage_in_bytes"
         return Strike(self._limit_bytes, self._value(peak) or self._limit_bytes)
 
@@ -115,9 +117,10 @@ class MemoryCgroup:
         except (OSError, ValueError):
             return 0
 
-    def _counter(self, name: str, key: str) -> int:
+    def _kills(self) -> int:
+        path = self._folder / ("memory.events" if self._is_v2 else "memory.oom_control")
         try:
-            lines = (self._folder / name).read_text("ascii").splitlines()
-        except OSError:
+            counters = dict(line.split() for line in path.read_text("ascii").splitlines())
+            return int(counters.get("oom_kill", 0))
+        except (OSError, ValueError):
             return 0
-        return next((int(line.split()[1]) for line in lines if line.split()[0] == key), 0)

@@ -101,6 +101,8 @@ def test_cgroup_limits_memory_and_tells_of_the_kernels_kill(
     assert cgroup.strike() is None
     (folder / events).write_text(files[events].replace("oom_kill 0", "oom_kill 1"))
     assert cgroup.strike() == Strike(64 * MIB, peak * 1_000_000)
+    assert cgroup.strike() is None
+    assert MemoryCgroup(tmp_path, "words-1-count-3", 64 * MIB).strike() is None
     descriptor = cgroup.open_procs()
     os.close(descriptor)
 

@@ -1,0 +1,364 @@
+"""A container's supervisor: starts the container's processes and keeps them running.
+
+Container 0 holds the TMaster and metricsmgr-0; container n holds stmgr-n, metricsmgr-n and the
+instances of its plan. The stream manager (or TMaster) is started first and owns the container's
+endpoint, a socket path chosen once per supervisor life; the others follow at once and repeat
+their hello until it answers. Instances wait for the package, if there is one.
+
+What dies is started again after a back-off, with a higher incarnation, and why it died goes to
+`events.jsonl`, to its own log and to the supervisor's. SIGTERM stops all: instances together,
+then the metrics manager, then the stream manager. Were the supervisor killed, the kernel kills
+its children (PR_SET_PDEATHSIG is why it has one thread: the signal is tied to the thread).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heronshim.core.daemons.supervised import Death, ProcessSpec, ProcessState, SupervisedProcess
+from heronshim.core.io.child import ChildStart, ContainerStart
+from heronshim.core.io.file_lock import file_lock
+from heronshim.core.io.incarnation import IncarnationCounter
+from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, utc_now
+from heronshim.core.io.memory_limit import WATCH_NS, MemoryCgroup
+from heronshim.core.io.processes import process_start_ticks
+from heronshim.core.io.rotating_log import RotatingLog, rotate_own_output
+from heronshim.core.io.socket_files import checked_folder, socket_path
+from heronshim.core.io.tokens import process_token, read_secret
+from heronshim.core.io.work_folder import (
+    SupervisorRecord,
+    container_folder,
+    process_log,
+    write_supervisor_record,
+)
+from heronshim.core.plugins.local_options import LocalOptions
+from heronshim.errors import ConfigError, DeadlineError, HeronshimError, SchedulerError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+EXIT_ALREADY_SUPERVISED = 75
+"""Exit code (EX_TEMPFAIL) when another supervisor of the container lives."""
+STOP_INSTANCES_NS = 3_000_000_000
+"""Time that all instances together have between SIGTERM and SIGKILL to clean up."""
+STOP_ENGINE_NS = 2_000_000_000
+"""The same for the metrics manager, and then for the stream manager or TMaster."""
+OWN_LOG_BYTES_MAX = 10 << 20
+OWN_LOG_FILES_MAX = 2
+"""Limits of supervisor.log and events.jsonl: some 30,000 deaths."""
+_LOCK_WAIT_S = 1.0
+
+
+@dataclass(slots=True)
+class _StopPhase:
+    """Processes that are asked to stop together."""
+
+    processes: Sequence[SupervisedProcess]
+    allowed_ns: int
+    deadline_ns: int = 0
+    """0 = not begun."""
+
+
+class Supervisor:
+    """Runs one container until SIGTERM."""
+
+    def __init__(self, start: ContainerStart, stop: StopRequest, folder: Path) -> None:
+        """Prepare all processes; none is started.
+
+        Raises:
+            StateError: the secret, the counter or the socket folder cannot be used.
+            ConfigError: an option of the scheduler is wrong.
+        """
+        self._start = start
+        self._launch = start.launch
+        self._stop = stop
+        self._folder = folder
+        self._options = LocalOptions.parse(self._launch.scheduler_options)
+        self._secret = read_secret(self._launch.secret_path)
+        self._incarnations = IncarnationCounter(folder / "incarnation")
+        self.socket = socket_path(checked_folder(Path(self._launch.socket_dir)))
+        self._environment = os.environ | {
+            # What user code prints shows at once, and is not lost when it is killed.
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+        }
+        self._events = RotatingLog(folder / "events.jsonl", OWN_LOG_BYTES_MAX, OWN_LOG_FILES_MAX)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(stop, selectors.EVENT_READ)
+        self._watch_at_ns = 0
+        self._package = self._package_process()
+        self._engine = self._engine_processes()
+        self._instances = self._instance_processes()
+        self._phases: list[_StopPhase] = []
+
+    def _engine_processes(self) -> list[SupervisedProcess]:
+        number = self._start.container
+        first = ("tmaster", "tmaster") if number == 0 else (f"stmgr-{number}", "stmgr")
+        kinds = (first, (f"metricsmgr-{number}", "metricsmgr"))
+        python = self._launch.python
+        return [
+            self._supervised(ProcessSpec(process, self._options.argv(kind, python)))
+            for process, kind in kinds
+        ]
+
+    def _package_process(self) -> SupervisedProcess | None:
+        if not self._launch.package_uri or self._start.container == 0:
+            return None
+        argv = self._options.argv("package", self._launch.python)
+        return self._supervised(ProcessSpec("package", argv, once=True))
+
+    def _instance_processes(self) -> list[SupervisedProcess]:
+        plans = self._start.plan.processes if self._start.plan is not None else ()
+        found = []
+        for plan in plans:
+            language = self._launch.languages.get(plan.component, "python")
+            try:
+                argv = self._options.argv(language, self._launch.python)
+            except ConfigError as error:
+                self._record("ERROR", "process_refused", process=plan.id, error=str(error))
+                continue
+            limit = plan.required.ram_bytes if self._options.memory_limit else 0
+            process = self._supervised(ProcessSpec(plan.id, argv, plan.component, limit))
+            if self._package is not None:
+                process.state = ProcessState.BLOCKED
+            found.append(process)
+        return found
+
+    def _supervised(self, spec: ProcessSpec) -> SupervisedProcess:
+        path = process_log(self._launch.work_dir, self._start.container, spec.id)
+        log = RotatingLog(path, self._options.log_file_bytes, self._options.log_files)
+        return SupervisedProcess(spec, log, self._cgroup(spec))
+
+    def _cgroup(self, spec: ProcessSpec) -> MemoryCgroup | None:
+        if not self._options.cgroup_parent or not spec.memory_limit_bytes:
+            return None
+        name = f"heronshim-{self._launch.topology_id}-{self._start.container}-{spec.id}"
+        try:
+            return MemoryCgroup(Path(self._options.cgroup_parent), name, spec.memory_limit_bytes)
+        except SchedulerError as error:
+            # The watch still holds the limit, only less sharply.
+            self._record("WARNING", "cgroup_unusable", process=spec.id, error=str(error))
+            return None
+
+    @property
+    def _processes(self) -> list[SupervisedProcess]:
+        """All processes in the order of their start."""
+        package = [] if self._package is None else [self._package]
+        return [*self._engine, *package, *self._instances]
+
+    def run(self) -> None:
+        """Supervise until a SIGTERM has been carried out."""
+        while True:
+            now_ns = time.monotonic_ns()
+            if self._stop.requested and not self._phases:
+                self._begin_stop()
+            if self._phases and self._advance_stop(now_ns):
+                return
+            self._start_due(now_ns)
+            self._look_at_memory(now_ns)
+            self._poll(self._timeout_s(time.monotonic_ns()))
+
+    def close(self) -> None:
+        """Remove the container's socket and close what is open; no child runs."""
+        for process in self._processes:
+            process.close()
+        self._events.close()
+        self._selector.close()
+        self.socket.unlink(missing_ok=True)
+
+    def _poll(self, timeout_s: float | None) -> None:
+        """Wait for output, ends and signals, and handle what came."""
+        for key, _ in self._selector.select(timeout_s):
+            process: SupervisedProcess | None = key.data
+            if process is None:
+                self._stop.drain()
+            elif key.fd == process.output:
+                process.read_output()
+                if process.output < 0:
+                    self._selector.unregister(key.fd)
+            elif key.fd == process.pidfd:
+                self._finish(process)
+
+    def _timeout_s(self, now_ns: int) -> float | None:
+        """Return how long nothing is due; None when only events can make something due."""
+        due = [item.start_at_ns for item in self._processes if item.state is ProcessState.WAITING]
+        if any(process.is_watched for process in self._processes):
+            due.append(self._watch_at_ns)
+        due += [phase.deadline_ns for phase in self._phases[:1]]
+        return max(0.0, (min(due) - now_ns) / 1e9) if due else None
+
+    def _start_due(self, now_ns: int) -> None:
+        for process in self._processes:
+            if process.state is ProcessState.WAITING and process.start_at_ns <= now_ns:
+                self._start_process(process, now_ns)
+
+    def _start_process(self, process: SupervisedProcess, now_ns: int) -> None:
+        name = process.spec.id
+        try:
+            start = self._child_start(process.spec)
+            process.start(start, self._folder, self._environment, now_ns)
+        except (OSError, StateError) as error:
+            process.retry_later(now_ns)
+            self._record("ERROR", "process_not_started", process=name, error=str(error))
+            return
+        self._selector.register(process.output, selectors.EVENT_READ, process)
+        self._selector.register(process.pidfd, selectors.EVENT_READ, process)
+        self._record(
+            "INFO",
+            "process_started",
+            process=name,
+            pid=process.pid,
+            incarnation=start.incarnation,
+            starts=process.starts,
+        )
+
+    def _child_start(self, spec: ProcessSpec) -> ChildStart:
+        incarnation = self._incarnations.next()
+        launch = self._launch
+        return ChildStart(
+            launch=launch,
+            container=self._start.container,
+            process=spec.id,
+            incarnation=incarnation,
+            token=process_token(self._secret, launch.topology_id, spec.id, incarnation),
+            endpoint=f"ipc://{self.socket}",
+            plan=self._start.plan,
+            component=spec.component,
+            package_dir=str(self._folder / "package") if self._package is not None else "",
+        )
+
+    def _finish(self, process: SupervisedProcess) -> None:
+        """Take the end of a process and say why it ended."""
+        self._selector.unregister(process.pidfd)
+        if process.output >= 0:
+            self._selector.unregister(process.output)
+        now_ns = time.monotonic_ns()
+        death = process.finish(now_ns)
+        restart_in_s = None
+        if process.state is ProcessState.WAITING:
+            restart_in_s = round((process.start_at_ns - now_ns) / 1e9, 3)
+        fields = _death_fields(death, restart_in_s)
+        level = "INFO" if process.state is ProcessState.DONE else "ERROR"
+        process.write_log(event_line(level, "process_ended", **_shown(fields)))
+        self._record(level, "process_ended", **fields, output_tail=death.output_tail)
+        if process is self._package and process.state is ProcessState.DONE:
+            for instance in self._instances:
+                instance.allow()
+        # A disk that is full, or a folder that is gone, must not end the supervisor.
+        with suppress(OSError):
+            rotate_own_output(self._folder / "supervisor.log", OWN_LOG_BYTES_MAX, OWN_LOG_FILES_MAX)
+
+    def _look_at_memory(self, now_ns: int) -> None:
+        if now_ns < self._watch_at_ns:
+            return
+        self._watch_at_ns = now_ns + WATCH_NS
+        for process in self._processes:
+            if process.is_watched:
+                process.look_at_memory()
+
+    def _begin_stop(self) -> None:
+        self._record("INFO", "container_stopping")
+        *first, last = reversed(self._engine)
+        user_code = [*self._instances, *([] if self._package is None else [self._package])]
+        self._phases = [
+            _StopPhase(user_code, STOP_INSTANCES_NS),
+            _StopPhase(first, STOP_ENGINE_NS),
+            _StopPhase([last], STOP_ENGINE_NS),
+        ]
+        # Nothing that waits is started any more, in whatever phase it is stopped.
+        for process in self._processes:
+            if process.state is not ProcessState.RUNNING:
+                process.ask_to_stop()
+
+    def _advance_stop(self, now_ns: int) -> bool:
+        """Go on with stopping; return whether all is stopped."""
+        while self._phases:
+            phase = self._phases[0]
+            running = [item for item in phase.processes if item.state is ProcessState.RUNNING]
+            if running and not phase.deadline_ns:
+                phase.deadline_ns = now_ns + phase.allowed_ns
+                for process in running:
+                    process.ask_to_stop()
+            elif running and now_ns >= phase.deadline_ns:
+                # Once more in a while: what is in an uninterruptible call dies when it returns.
+                phase.deadline_ns = now_ns + STOP_ENGINE_NS
+                for process in running:
+                    process.kill()
+            if running:
+                return False
+            self._phases.pop(0)
+        self._record("INFO", "container_stopped")
+        return True
+
+    def _record(self, level: str, event: str, **fields: object) -> None:
+        """Write an event to the supervisor's log and to events.jsonl."""
+        shown = {name: value for name, value in _shown(fields).items() if name != "output_tail"}
+        log_event(level, event, container=self._start.container, **shown)
+        line = json.dumps({"time": utc_now(), "level": level, "event": event, **fields})
+        self._events.write(line.encode() + b"\n")
+
+
+def _shown(fields: Mapping[str, object]) -> dict[str, object]:
+    """Return the fields that apply."""
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _death_fields(death: Death, restart_in_s: float | None) -> dict[str, object]:
+    """Return what is told of a death; None stands for "does not apply"."""
+    strike = death.strike
+    return {
+        "process": death.process,
+        "pid": death.pid,
+        "incarnation": death.incarnation,
+        "cause": death.cause,
+        "exit_code": death.end.exit_code,
+        "signal": death.end.signal_name or None,
+        "memory_limit_bytes": strike.limit_bytes if strike else None,
+        "memory_peak_bytes": strike.peak_bytes if strike else death.end.peak_rss_bytes,
+        "cpu_time_us": death.end.cpu_time_us,
+        "lived_s": round(death.lived_ns / 1e9, 3),
+        "restart_in_s": restart_in_s,
+    }
+
+
+def main() -> int:
+    """Supervise the container of the start line on standard input."""
+    stop = setup_daemon()
+    try:
+        start = ContainerStart.read(sys.stdin.buffer)
+        folder = container_folder(start.launch.work_dir, start.container)
+        (folder / "logs").mkdir(mode=0o700, parents=True, exist_ok=True)
+        with file_lock(folder / "supervisor.lock", _LOCK_WAIT_S):
+            _supervise(start, stop, folder)
+    except DeadlineError as error:
+        log_event("ERROR", "container_already_supervised", error=error)
+        return EXIT_ALREADY_SUPERVISED
+    except (HeronshimError, OSError) as error:
+        log_event("ERROR", "supervisor_failed", error=error)
+        return 1
+    return 0
+
+
+def _supervise(start: ContainerStart, stop: StopRequest, folder: Path) -> None:
+    supervisor = Supervisor(start, stop, folder)
+    pid = os.getpid()
+    ticks = process_start_ticks(pid)
+    assert ticks is not None
+    record = SupervisorRecord(pid, ticks, start.generation, str(supervisor.socket))
+    try:
+        write_supervisor_record(folder, record)
+        supervisor.run()
+    finally:
+        supervisor.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

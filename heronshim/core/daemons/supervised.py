@@ -1,0 +1,251 @@
+"""One process that a container's supervisor keeps running: start, output, end, next start."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heronshim.core.io import processes
+from heronshim.core.io.backoff import RestartBackoff
+from heronshim.core.io.memory_limit import MemoryCgroup, MemoryWatch, Strike
+from heronshim.core.io.rotating_log import RotatingLog
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from heronshim.core.io.child import ChildStart
+    from heronshim.core.io.processes import ProcessEnd
+
+READ_BYTES = 65_536
+"""Output read from one process per turn, so that one that floods its log holds up no other."""
+DRAIN_BYTES_MAX = 1 << 20
+"""Output read after a process's end: what is left in its pipe, unless a stray one writes on."""
+TAIL_BYTES = 2000
+"""End of the output that is kept for the record of a death."""
+
+
+class ProcessState(StrEnum):
+    """What a supervised process is doing."""
+
+    BLOCKED = "blocked"
+    """Not started until `allow`: its package is not there yet."""
+    WAITING = "waiting"
+    """To be started at `start_at_ns`."""
+    RUNNING = "running"
+    """Has a pid and a pidfd; its pipe may be closed already."""
+    DONE = "done"
+    """Will not be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """What to start."""
+
+    id: str
+    argv: Sequence[str]
+    component: str = ""
+    memory_limit_bytes: int = 0
+    """0 = none."""
+    once: bool = False
+    """Whether exit code 0 means that it has done its work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """How one life of a process ended."""
+
+    process: str
+    pid: int
+    incarnation: int
+    end: ProcessEnd
+    lived_ns: int
+    strike: Strike | None
+    asked: bool
+    """Whether the supervisor had asked it to stop."""
+    output_tail: str
+
+    @property
+    def cause(self) -> str:
+        """For people."""
+        if self.strike is not None:
+            return (
+                f"killed at its memory limit of {self.strike.limit_bytes} bytes, "
+                f"it held {self.strike.peak_bytes}"
+            )
+        if self.end.signal_name == "SIGKILL" and not self.asked:
+            return "killed by SIGKILL (by hand, or by the kernel when memory ran out)"
+        return f"stopped, {self.end}" if self.asked else str(self.end)
+
+
+class SupervisedProcess:
+    """One process over all its lives. Single thread; the supervisor polls its descriptors."""
+
+    def __init__(self, spec: ProcessSpec, log: RotatingLog, cgroup: MemoryCgroup | None) -> None:
+        """Take a process that is not started yet."""
+        self.spec = spec
+        self.state = ProcessState.WAITING
+        self.start_at_ns = 0
+        """When a WAITING process is due."""
+        self.starts = 0
+        self.pid = 0
+        self.pidfd = -1
+        """Readable once the process has ended; -1 unless RUNNING."""
+        self.output = -1
+        """Read end of its output; -1 when closed."""
+        self._log = log
+        self._cgroup = cgroup
+        # The kernel watches what is in a cgroup.
+        self._watch = MemoryWatch(0 if cgroup else spec.memory_limit_bytes)
+        self._backoff = RestartBackoff()
+        self._started_ns = 0
+        self._incarnation = 0
+        self._strike: Strike | None = None
+        self._asked = False
+        self._tail = b""
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether `look_at_memory` has to be called now."""
+        watched = self.spec.memory_limit_bytes and self._cgroup is None
+        return bool(watched) and self.state is ProcessState.RUNNING
+
+    def start(
+        self, start: ChildStart, cwd: Path, environment: Mapping[str, str], now_ns: int
+    ) -> None:
+        """Start it; it is RUNNING then.
+
+        Raises:
+            OSError: its program is missing or may not be run; call `retry_later`.
+        """
+        assert self.state is ProcessState.WAITING
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        order = processes.Spawn(
+            argv=self.spec.argv,
+            start_line=start.to_json().encode(),
+            output=write_end,
+            cwd=str(cwd),
+            environment=environment,
+            dies_with_parent=True,
+        )
+        try:
+            pid = self._spawn(order)
+        except OSError:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+        os.set_blocking(read_end, False)
+        self.pid, self.output = pid, read_end
+        # Our child, not waited for yet: its id cannot be another's.
+        self.pidfd = os.pidfd_open(pid)
+        self.state = ProcessState.RUNNING
+        self.starts += 1
+        self._started_ns, self._incarnation = now_ns, start.incarnation
+        self._strike, self._asked, self._tail = None, False, b""
+
+    def _spawn(self, order: processes.Spawn) -> int:
+        if self._cgroup is None:
+            return processes.spawn(order)
+        cgroup = self._cgroup.open_procs()
+        try:
+            return processes.spawn(replace(order, cgroup=cgroup))
+        finally:
+            os.close(cgroup)
+
+    def read_output(self) -> None:
+        """Move what it printed, READ_BYTES at most, to its log."""
+        self._move_output(READ_BYTES)
+
+    def _move_output(self, bytes_max: int) -> int:
+        """Return how many bytes came."""
+        try:
+            data = os.read(self.output, bytes_max)
+        except BlockingIOError:
+            return 0
+        if not data:
+            self._close_output()
+            return 0
+        self._log.write(data)
+        self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
+        return len(data)
+
+    def look_at_memory(self) -> None:
+        """Kill it if it exceeds its limit; its end comes by the pidfd."""
+        strike = self._watch.look(self.pid)
+        if strike is not None and self._strike is None:
+            self._strike = strike
+            self.kill()
+
+    def ask_to_stop(self) -> None:
+        """Send SIGTERM; what waits is never started."""
+        if self.state is ProcessState.RUNNING:
+            self._asked = True
+            signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
+        else:
+            self.state = ProcessState.DONE
+
+    def allow(self) -> None:
+        """Let a BLOCKED process be started."""
+        if self.state is ProcessState.BLOCKED:
+            self.state = ProcessState.WAITING
+
+    def kill(self) -> None:
+        """Send SIGKILL to it and its process group."""
+        processes.kill_group(self.pid, signal.SIGKILL)
+
+    def finish(self, now_ns: int) -> Death:
+        """Take the end that the pidfd told of: it is WAITING for its next start, or DONE."""
+        assert self.state is ProcessState.RUNNING
+        # Before it is reaped: until then its group's id cannot be another's.
+        self.kill()
+        drained = 0
+        while self.output >= 0 and drained < DRAIN_BYTES_MAX:
+            moved = self._move_output(READ_BYTES)
+            if not moved:
+                break
+            drained += moved
+        end = processes.reap(self.pid)
+        death = Death(
+            process=self.spec.id,
+            pid=self.pid,
+            incarnation=self._incarnation,
+            end=end,
+            lived_ns=now_ns - self._started_ns,
+            strike=self._strike or (self._cgroup.strike() if self._cgroup else None),
+            asked=self._asked,
+            output_tail=self._tail.decode("utf-8", "replace"),
+        )
+        self._close_output()
+        os.close(self.pidfd)
+        self.pid, self.pidfd = 0, -1
+        if self._asked or (self.spec.once and end.exit_code == 0):
+            self.state = ProcessState.DONE
+        else:
+            self.retry_later(now_ns, death.lived_ns)
+        return death
+
+    def retry_later(self, now_ns: int, lived_ns: int = 0) -> None:
+        """Wait for the next start, longer after each early end."""
+        self.state = ProcessState.WAITING
+        self.start_at_ns = now_ns + self._backoff.next_ns(lived_ns)
+
+    def write_log(self, line: str) -> None:
+        """Add a line of the supervisor's to the process's own log."""
+        if self._tail and not self._tail.endswith(b"\n"):
+            line = "\n" + line
+        self._log.write(line.encode("utf-8", "replace"))
+
+    def close(self) -> None:
+        """Close its log and remove its cgroup; the process has ended."""
+        self._log.close()
+        if self._cgroup is not None:
+            self._cgroup.remove()
+
+    def _close_output(self) -> None:
+        if self.output >= 0:
+            os.close(self.output)
+            self.output = -1
