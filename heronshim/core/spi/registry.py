@@ -15,6 +15,11 @@ PACKINGS = "heronshim.packings"
 CHECKPOINT_STORES = "heronshim.checkpoint_stores"
 
 
+def names(group: str) -> tuple[str, ...]:
+    """Return what is registered in an entry point group, ascending."""
+    return tuple(sorted({point.name for point in entry_points(group=group)}))
+
+
 def load(group: str, name: str) -> Any:
     """Return the class registered under `name` in an entry point group.
 
