@@ -144,3 +144,8 @@ def decode_heartbeat(payload: bytes | memoryview) -> int:
 def encode_bye(last_sequence: int, reason: str) -> bytes:
     """Return a Bye's payload."""
     return link_pb2.Bye(last_sequence=last_sequence, reason=reason).SerializeToString()
+
+
+def encode_bye_ack(last_sequence: int) -> bytes:
+    """Return a ByeAck's payload."""
+    return link_pb2.ByeAck(last_sequence=last_sequence).SerializeToString()

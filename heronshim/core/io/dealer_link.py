@@ -24,7 +24,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import zmq
 
-from heronshim.core.codec.link import decode_error, encode_bye, encode_heartbeat, encode_hello
+from heronshim.core.codec.link import (
+    decode_error,
+    encode_bye,
+    encode_bye_ack,
+    encode_heartbeat,
+    encode_hello,
+)
 from heronshim.core.io.sockets import dealer
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Hello, SequenceWatch
@@ -266,7 +272,7 @@ class DealerLink:
             self._refused(payload, now_ns)
             return None
         if kind == Kind.BYE:
-            self.send(Kind.BYE_ACK, encode_bye(self._watch.last, ""))
+            self.send(Kind.BYE_ACK, encode_bye_ack(self._watch.last))
             self._fail("the peer said bye", now_ns, clean=True)
             return None
         return ReceivedFrame(kind, flags, plan_epoch, destination, source, payload)

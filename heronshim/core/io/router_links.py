@@ -16,6 +16,7 @@ import zmq
 from heronshim.core.codec.link import (
     decode_heartbeat,
     decode_hello,
+    encode_bye_ack,
     encode_error,
     encode_heartbeat,
     encode_hello_ack,
@@ -194,10 +195,7 @@ class RouterLinks:
             self._on_heartbeat(link, payload)
             return None
         if kind == Kind.BYE:
-            self._socket.send(identity, zmq.DONTWAIT | zmq.SNDMORE)
-            bye = HEADER.pack(PROTOCOL_VERSION, Kind.BYE_ACK, 0, 0, 0, 0, link.sent + 1)
-            self._socket.send(bye, zmq.DONTWAIT | zmq.SNDMORE)
-            self._socket.send(encode_heartbeat(link.watch.last), zmq.DONTWAIT)
+            self._reply(identity, Kind.BYE_ACK, encode_bye_ack(link.watch.last))
             self.end(link, "bye")
             return None
         return InboundFrame(link, kind, flags, plan_epoch, destination, source, payload)
@@ -263,14 +261,18 @@ class RouterLinks:
             self.end(link, message)
 
     def _answer(self, identity: bytes, code: ErrorCode, message: str) -> None:
-        """Send an Error to a connection; it may be gone."""
+        """Send an Error to a connection."""
+        self._reply(identity, Kind.ERROR, encode_error(code, message))
+
+    def _reply(self, identity: bytes, kind: Kind, payload: bytes) -> None:
+        """Send a frame of the link's own to a connection; one that is gone needs none."""
         link = self._by_identity.get(identity)
         sequence = link.sent + 1 if link is not None else 1
-        header = HEADER.pack(PROTOCOL_VERSION, Kind.ERROR, 0, 0, 0, 0, sequence)
+        header = HEADER.pack(PROTOCOL_VERSION, kind, 0, 0, 0, 0, sequence)
         try:
             self._socket.send(identity, zmq.DONTWAIT | zmq.SNDMORE)
             self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
-            self._socket.send(encode_error(code, message), zmq.DONTWAIT)
+            self._socket.send(payload, zmq.DONTWAIT)
         except zmq.Again:
             return
         except zmq.ZMQError as error:
