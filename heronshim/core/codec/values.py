@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-import ormsgpack
+import msgspec
 
 from heronshim.core.plan.plain_values import value_problems
 from heronshim.errors import ConfigError, RemoteProtocolError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+
+def _as_dict(value: object) -> dict[str, object]:
+    """Return a mapping that is no dict as one; others have been refused."""
+    assert isinstance(value, Mapping)
+    return dict(value)
+
+
+_write = msgspec.msgpack.Encoder(enc_hook=_as_dict).encode
+_read = msgspec.msgpack.Decoder(dict[str, object]).decode
 
 
 def values_to_bytes(values: Mapping[str, object], where: str = "values") -> bytes:
@@ -26,7 +33,7 @@ def values_to_bytes(values: Mapping[str, object], where: str = "values") -> byte
     problems = value_problems(values, where)
     if problems:
         raise ConfigError("\n".join(problems))
-    return ormsgpack.packb(values if isinstance(values, dict) else dict(values))
+    return _write(values)
 
 
 def values_from_bytes(data: bytes, field: str = "values") -> dict[str, object]:
@@ -38,11 +45,11 @@ def values_from_bytes(data: bytes, field: str = "values") -> dict[str, object]:
     if not data:
         return {}
     try:
-        values = ormsgpack.unpackb(data)
-    except ValueError as error:
+        values = _read(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f"{field}: {len(data)} bytes are not a MessagePack map with text keys: {error}"
         raise RemoteProtocolError(msg) from None
-    if not isinstance(values, dict):
-        msg = f"{field}: expected a MessagePack map, not {type(values).__name__}"
-        raise RemoteProtocolError(msg)
+    problems = value_problems(values, field)
+    if problems:
+        raise RemoteProtocolError(problems[0])
     return values

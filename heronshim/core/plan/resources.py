@@ -74,6 +74,5 @@ class ContainerRules:
 
 
 def _megabytes(size_bytes: int) -> str:
-    """Return a size for people, rounded up to tenths so that a need never looks like its limit."""
-    tenths = math.ceil(size_bytes * 10 / MIB)
-    return f"{tenths // 10}" if tenths % 10 == 0 else f"{tenths / 10:.1f}"
+    """Return a size for people, in thousandths at most."""
+    return f"{size_bytes / MIB:.3f}".rstrip("0").rstrip(".")

@@ -10,6 +10,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from heronshim.config import ComponentOptions, Options, TopologyOptions, parse_options
+from heronshim.core.plan.first_fit import NAME as FIRST_FIT
 from heronshim.core.plan.graph import cycles, unreachable_components
 from heronshim.core.plan.plain_values import value_problems
 from heronshim.core.plan.task_ids import TASK_ID_MAX
@@ -59,6 +60,10 @@ class _Check:
         where = f'topology "{topology.name}"'
         self._options(TopologyOptions, topology.options, where, None)
         self._values(topology.user_config, "config", where, None)
+        if topology.options.get("packing") == FIRST_FIT and "containers" in topology.options:
+            text = f'option "containers" has no effect with packing {FIRST_FIT}; '
+            text += "container_cpu, container_ram_mb and container_disk_mb decide"
+            self.warnings.append(f"{where}: {text}")
         if not any(item.kind is ComponentKind.SPOUT for item in topology.components):
             self.problems.append(f"{where}: it has no spout; add a component that makes tuples")
         times = Counter(component.id for component in topology.components)
