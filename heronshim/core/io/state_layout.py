@@ -6,6 +6,7 @@
 /topologies/<name>/tmaster            wire TMasterLocation, ephemeral, the leader's node
 /topologies/<name>/tmaster.epoch      how often a leader was made; the state manager's own
 /topologies/<name>/physical_plan      wire PhysicalPlan, written by the leader only
+/locks/<name>                         held while a submit or kill changes the topology
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
 
 ROOT = "/topologies"
 """All topologies lie below it."""
+LOCKS = "/locks"
+"""Apart from ROOT, so that a lock makes no topology."""
 
 _log = logging.getLogger(__name__)
 Value = TypeVar("Value")
@@ -100,6 +103,14 @@ class TopologyState:
         except StateError:
             self.remove()
             raise
+
+    def lock(self, timeout_s: float) -> Callable[[], None]:
+        """Keep other submits and kills of this name out; return the release.
+
+        Raises:
+            DeadlineError: another one held it for `timeout_s`.
+        """
+        return self._manager.lock(f"{LOCKS}/{self.name}", timeout_s)
 
     def exists(self) -> bool:
         """Return whether anything is there, be it the rest of an interrupted submit."""
