@@ -33,7 +33,7 @@ _GROUPINGS = EnumCodec(GroupingKind, wire.GroupingKind, "GROUPING_KIND")
 
 
 def topology_to_bytes(topology: Topology) -> bytes:
-    """Return a topology as a serialized wire.v1.Topology; equal topologies give equal bytes.
+    """Return a topology as a serialized wire.v1.Topology.
 
     Raises:
         ConfigError: a value of options, arguments or configuration cannot be written.

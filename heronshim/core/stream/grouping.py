@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import cycle
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from heronshim.core.plan.topology import Grouping, GroupingKind
 from heronshim.core.stream.field_hash import (
@@ -64,11 +64,14 @@ class CycleChooser:
         return self.advance()
 
 
-class FieldsMemo(dict[str, Tasks]):
-    """The task of each text met so far; `memo[text]` works out what is missing.
+Key = TypeVar("Key", bound=str | int | bytes)
 
-    Look up only values whose type is exactly str: an equal key of another type would be taken for
-    the text. At MEMO_ENTRIES_MAX texts it is emptied, which costs one hash for each text again.
+
+class FieldsMemo(dict[Key, Tasks]):
+    """The task of each value met so far; `memo[value]` works out what is missing.
+
+    One memo holds values of one exact type and is asked for no other: a dict takes 1, True and
+    1.0 for one key. At MEMO_ENTRIES_MAX values it is emptied, which costs one hash for each again.
     """
 
     __slots__ = ("_singles",)
@@ -77,13 +80,13 @@ class FieldsMemo(dict[str, Tasks]):
         super().__init__()
         self._singles = [(task,) for task in tasks]
 
-    def __missing__(self, text: str) -> Tasks:
-        """Return the task of a text that is not held, and hold it unless it is long."""
-        chosen = self._singles[task_index((text,), len(self._singles))]
-        if len(text) <= MEMO_LENGTH_MAX:
+    def __missing__(self, value: Key) -> Tasks:
+        """Return the task of a value that is not held, and hold it unless it is long."""
+        chosen = self._singles[task_index((value,), len(self._singles))]
+        if isinstance(value, int) or len(value) <= MEMO_LENGTH_MAX:
             if len(self) >= MEMO_ENTRIES_MAX:
                 self.clear()
-            self[text] = chosen
+            self[value] = chosen
         return chosen
 
 
@@ -96,13 +99,18 @@ class FieldsChooser:
         tasks = chooser.memo[value] if type(value) is str else chooser(values)
     """
 
-    __slots__ = ("_singles", "index", "memo")
+    __slots__ = ("_memos", "_singles", "index", "memo")
 
     def __init__(self, index: int, tasks: Tasks) -> None:
         self.index = index
         """Position of the field in the stream."""
-        self.memo = FieldsMemo(tasks)
+        self.memo: FieldsMemo[str] = FieldsMemo(tasks)
         """Text to its task."""
+        self._memos: dict[type, FieldsMemo[Any]] = {
+            str: self.memo,
+            int: FieldsMemo[int](tasks),
+            bytes: FieldsMemo[bytes](tasks),
+        }
         self._singles = [(task,) for task in tasks]
 
     def __call__(self, values: Sequence[Any]) -> Tasks:
@@ -112,12 +120,13 @@ class FieldsChooser:
             ValueEncodingError: the value cannot be grouped by.
         """
         value = values[self.index]
-        if type(value) is str:
-            return self.memo[value]
+        memo = self._memos.get(type(value))
+        if memo is not None:
+            return memo[value]
         return self._singles[task_index((value,), len(self._singles))]
 
 
-def make_chooser(  # noqa: PLR0911 - a line for each rule
+def make_chooser(
     grouping: Grouping,
     stream_fields: Sequence[str],
     target_tasks: Collection[int],
@@ -170,7 +179,12 @@ def partial_key_candidates(key_hashes: Sequence[int], task_count: int) -> tuple[
     `key_hashes` are the fields' hashes (int32). They are different unless there is one task only.
     Source: Storm's RandomTwoTaskAssignmentCreator, a java.util.Random seeded by the key.
     """
-    return _two_candidates(_key_seed(key_hashes), task_count)
+    # Storm seeds with Arrays.hashCode of the hashes written one after another, big-endian.
+    key = b"".join([number.to_bytes(4, "big", signed=True) for number in key_hashes])
+    state = (bytes_hash(key) ^ 0x5DEECE66D) & _STATE_MASK
+    state, first = _next_below(state, task_count)
+    _, second = _next_below(state, task_count)
+    return first, (second + 1) % task_count if second == first else second
 
 
 def _cycle(tasks: Tasks, rng: Random) -> Chooser:
@@ -210,16 +224,16 @@ def _partial_key(positions: list[int], tasks: Tasks) -> Chooser:
     singles = [(task,) for task in tasks]
     count = len(singles)
     used = [0] * count
-    candidates: dict[int, tuple[int, int]] = {}
+    candidates: dict[tuple[int, ...], tuple[int, int]] = {}
 
     def choose(values: Sequence[Any]) -> Tasks:
-        seed = _key_seed([value_hash(values[position]) for position in positions])
-        pair = candidates.get(seed)
+        hashes = tuple([value_hash(values[position]) for position in positions])
+        pair = candidates.get(hashes)
         if pair is None:
-            pair = _two_candidates(seed, count)
+            pair = partial_key_candidates(hashes, count)
             if len(candidates) >= MEMO_ENTRIES_MAX:
                 candidates.clear()
-            candidates[seed] = pair
+            candidates[hashes] = pair
         first, second = pair
         chosen = first if used[first] <= used[second] else second
         used[chosen] += 1
@@ -266,19 +280,6 @@ def _positions(grouping: Grouping, stream_fields: Sequence[str]) -> list[int]:
         )
         raise LocalProtocolError(msg)
     return [stream_fields.index(name) for name in grouping.fields]
-
-
-def _key_seed(key_hashes: Sequence[int]) -> int:
-    """Return Arrays.hashCode of the hashes written big-endian, as Storm seeds its Random."""
-    return bytes_hash(b"".join([number.to_bytes(4, "big", signed=True) for number in key_hashes]))
-
-
-def _two_candidates(seed: int, task_count: int) -> tuple[int, int]:
-    """Draw twice from java.util.Random(seed); a second equal to the first moves on by one."""
-    state = (seed ^ 0x5DEECE66D) & _STATE_MASK
-    state, first = _next_below(state, task_count)
-    _, second = _next_below(state, task_count)
-    return first, (second + 1) % task_count if second == first else second
 
 
 _STATE_MASK = (1 << 48) - 1

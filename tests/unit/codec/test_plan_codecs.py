@@ -140,7 +140,7 @@ LOCATION = TMasterLocation("host", "tcp://127.0.0.1:3", 99, 1 << 40)
 
 
 @given(topologies)
-def test_a_topology_comes_back_and_equal_ones_give_equal_bytes(topology: Topology) -> None:
+def test_a_topology_comes_back_and_gives_the_same_bytes_again(topology: Topology) -> None:
     data = topology_to_bytes(topology)
     read = topology_from_bytes(data)
     assert read == topology
