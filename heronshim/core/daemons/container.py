@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.core.daemons.supervised import Death, ProcessSpec, ProcessState, SupervisedProcess
-from heronshim.core.io.child import ChildStart, ContainerStart
+from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ChildStart, ContainerStart
 from heronshim.core.io.file_lock import file_lock
 from heronshim.core.io.incarnation import IncarnationCounter
 from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, utc_now
@@ -45,8 +45,6 @@ from heronshim.errors import ConfigError, DeadlineError, HeronshimError, Schedul
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-EXIT_ALREADY_SUPERVISED = 75
-"""Exit code (EX_TEMPFAIL) when another supervisor of the container lives."""
 STOP_INSTANCES_NS = 3_000_000_000
 """Time that all instances together have between SIGTERM and SIGKILL to clean up."""
 STOP_ENGINE_NS = 2_000_000_000

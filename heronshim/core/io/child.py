@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 START_BYTES_MAX = 32 << 20
 """Longest start line: room for a container plan of 100,000 processes."""
+EXIT_ALREADY_SUPERVISED = 75
+"""Exit code (EX_TEMPFAIL) of a supervisor when another one of its container lives."""
 _FIELDS = (
     "launch",
     "container",

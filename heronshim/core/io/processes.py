@@ -273,11 +273,12 @@ def _marked(mark: str) -> Iterator[ProcessIdentity]:
         if not entry.name.isdecimal() or int(entry.name) == os.getpid():
             continue
         identity = identify(int(entry.name))
-        if identity is not None and _has_mark(identity.pid, mark.encode()):
+        if identity is not None and has_mark(identity.pid, mark):
             yield identity
 
 
-def _has_mark(pid: int, mark: bytes) -> bool:
+def has_mark(pid: int, mark: str) -> bool:
+    """Return whether a process was started with that mark; see `marked_processes`."""
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -286,7 +287,8 @@ def _has_mark(pid: int, mark: bytes) -> bool:
     for variable in environment.split(b"\0"):
         if variable.startswith(prefix):
             value = variable[len(prefix) :]
-            return value.partition(b"@")[2] == mark[1:] if mark[:1] == b"@" else value == mark
+            wanted = os.fsencode(mark)
+            return value.partition(b"@")[2] == wanted[1:] if mark[:1] == "@" else value == wanted
     return False
 
 

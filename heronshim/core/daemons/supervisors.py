@@ -1,0 +1,251 @@
+"""The supervisors of a launcher's containers: start, adopt, stop, start again.
+
+`reconcile` compares what is wanted with what runs, so an order only changes what is wanted, and
+a launcher that was killed in the middle of one goes on where its predecessor ended.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heronshim.core.daemons.launcher_state import STATE_FILE, Container, write_state
+from heronshim.core.io import processes
+from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ContainerStart
+from heronshim.core.io.logs import log_event
+from heronshim.core.io.processes import CONTAINER_MARK, ProcessIdentity
+from heronshim.core.io.work_folder import (
+    container_folder,
+    container_mark,
+    read_supervisor_record,
+)
+from heronshim.errors import StateError
+
+if TYPE_CHECKING:
+    from heronshim.core.daemons.launcher_state import LauncherState
+    from heronshim.core.spi.scheduler import Launch
+
+STOP_NS = 10_000_000_000
+"""Time that a supervisor has to stop: its own stop phases take 7 s at most, and a second each
+for the disk and a busy host."""
+KILL_AGAIN_NS = 2_000_000_000
+"""Time between two SIGKILLs to a supervisor that is in an uninterruptible call."""
+
+
+class Supervisors:
+    """Makes what runs equal to what is wanted. Single thread; does not block."""
+
+    def __init__(
+        self, work_dir: str, state: LauncherState, selector: selectors.BaseSelector
+    ) -> None:
+        """Take what is wanted; `adopt` and `reconcile` do the rest."""
+        self.launch: Launch | None = None
+        """None when launch.json is damaged: nothing can be started then, only stopped."""
+        self._work_dir = work_dir
+        self._state = state
+        self._selector = selector
+        self._changed = False
+
+    def adopt(self) -> None:
+        """Find the supervisors that an earlier launcher started and that still live.
+
+        A process counts only with the recorded start time and with this container's mark: a
+        process id may belong to somebody else by now.
+        """
+        for entry in Path(self._work_dir).glob("container-*"):
+            number = entry.name.removeprefix("container-")
+            if number.isdecimal() and int(number) not in self._state.containers:
+                self._adopt_unknown(int(number))
+        for container in self._state.containers.values():
+            if not self._adopt(container, container.identity):
+                container.identity = None
+                if container.started_generation:
+                    self._clear_away(container.id)
+                    container.restarts += 1
+                    container.cause = "it was gone when the launcher came back"
+        self.save()
+
+    def _adopt_unknown(self, number: int) -> None:
+        """Take up a supervisor that launcher.json, damaged or older, does not know."""
+        record = read_supervisor_record(container_folder(self._work_dir, number))
+        if record is None:
+            return
+        # An older plan is not known: the TMaster's next order gives it.
+        container = Container(number, None, generation=record.generation)
+        if self._adopt(container, None):
+            self._state.containers[number] = container
+
+    def _adopt(self, container: Container, known: ProcessIdentity | None) -> bool:
+        """Take up a live supervisor, the one in supervisor.json or `known`."""
+        mark = container_mark(self._work_dir, container.id)
+        record = read_supervisor_record(container_folder(self._work_dir, container.id))
+        found = [] if record is None else [(record.identity, record.generation)]
+        if known is not None:
+            found.append((known, container.started_generation))
+        for identity, generation in found:
+            pidfd = processes.open_pidfd(identity)
+            if pidfd is None:
+                continue
+            if not processes.has_mark(identity.pid, mark):
+                os.close(pidfd)
+                continue
+            self._runs(container, identity, pidfd, generation, is_child=False)
+            log_event("INFO", "container_adopted", container=container.id, pid=identity.pid)
+            return True
+        return False
+
+    def _runs(
+        self,
+        container: Container,
+        identity: ProcessIdentity,
+        pidfd: int,
+        generation: int,
+        *,
+        is_child: bool,
+    ) -> None:
+        container.identity, container.pidfd = identity, pidfd
+        container.started_generation, container.is_child = generation, is_child
+        container.stop_deadline_ns = 0
+        self._selector.register(pidfd, selectors.EVENT_READ, container)
+        self._changed = True
+
+    def store(self) -> None:
+        """Write launcher.json; raises StateError."""
+        self._changed = False
+        write_state(Path(self._work_dir) / STATE_FILE, self._state)
+
+    def save(self) -> None:
+        """Write launcher.json; a full disk is logged, and what runs goes on."""
+        try:
+            self.store()
+        except StateError as error:
+            log_event("ERROR", "launcher_state_not_written", error=error)
+
+    def reconcile(self, now_ns: int) -> None:
+        """Stop what is not wanted, start what is; then write launcher.json if that changed it."""
+        for container in list(self._state.containers.values()):
+            wanted = container.is_wanted and not self._state.is_killed
+            if container.identity is not None:
+                if not wanted or container.started_generation != container.generation:
+                    self._stop(container, now_ns)
+            elif not wanted:
+                del self._state.containers[container.id]
+                self._changed = True
+            elif self._can_start(container) and container.start_at_ns <= now_ns:
+                self._start(container, now_ns)
+        if self._changed:
+            self.save()
+
+    def next_deadline_ns(self) -> int | None:
+        """Return when `reconcile` has something to do next; None: only after an event."""
+        due = [
+            container.start_at_ns if container.identity is None else container.stop_deadline_ns
+            for container in self._state.containers.values()
+            if (container.identity is None and self._can_start(container))
+            or container.stop_deadline_ns
+        ]
+        return min(due) if due else None
+
+    def _can_start(self, container: Container) -> bool:
+        return self.launch is not None and (container.id == 0 or container.plan is not None)
+
+    def _start(self, container: Container, now_ns: int) -> None:
+        assert self.launch is not None
+        folder = container_folder(self._work_dir, container.id)
+        start = ContainerStart(self.launch, container.id, container.plan, container.generation)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            output = os.open(folder / "supervisor.log", flags, 0o600)
+            try:
+                order = processes.Spawn(
+                    argv=(self.launch.python, "-P", "-m", "heronshim.core.daemons.container"),
+                    start_line=start.to_json().encode(),
+                    output=output,
+                    cwd=str(folder),
+                    environment=os.environ
+                    | {CONTAINER_MARK: container_mark(self._work_dir, container.id)},
+                    dies_with_parent=False,
+                )
+                pid = processes.spawn(order)
+            finally:
+                os.close(output)
+        except OSError as error:
+            container.cause = f"it cannot be started: {error}"
+            container.start_at_ns = now_ns + container.backoff.next_ns(0)
+            log_event("ERROR", "container_not_started", container=container.id, error=error)
+            return
+        # Our child, not waited for yet: its id cannot be another's.
+        identity = ProcessIdentity(pid, processes.process_start_ticks(pid) or 0)
+        self._runs(container, identity, os.pidfd_open(pid), container.generation, is_child=True)
+        container.started_ns = now_ns
+        log_event("INFO", "container_started", container=container.id, pid=pid)
+
+    def _stop(self, container: Container, now_ns: int) -> None:
+        """Ask a supervisor to stop; kill it, with its processes, when its time is over."""
+        assert container.identity is not None
+        if not container.stop_deadline_ns:
+            container.stop_deadline_ns = now_ns + STOP_NS
+            processes.send_signal(container.identity, signal.SIGTERM)
+            log_event("INFO", "container_stopping", container=container.id)
+        elif now_ns >= container.stop_deadline_ns:
+            container.stop_deadline_ns = now_ns + KILL_AGAIN_NS
+            processes.send_signal(container.identity, signal.SIGKILL)
+            log_event("WARNING", "container_killed", container=container.id)
+
+    def ended(self, container: Container, now_ns: int) -> None:
+        """Take the end of a supervisor that its pidfd told of."""
+        assert container.identity is not None
+        self._selector.unregister(container.pidfd)
+        os.close(container.pidfd)
+        pid, asked = container.identity.pid, container.stop_deadline_ns > 0
+        end = processes.reap(pid) if container.is_child else None
+        container.identity, container.pidfd, container.stop_deadline_ns = None, -1, 0
+        self._changed = True
+        is_second = end is not None and end.exit_code == EXIT_ALREADY_SUPERVISED
+        if is_second and self._adopt(container, None):
+            return
+        self._clear_away(container.id)
+        how = str(end) if end is not None else "exit status unknown, an earlier launcher's child"
+        container.cause = f"stopped, {how}" if asked else how
+        container.restarts += 1
+        if asked:
+            container.start_at_ns = now_ns
+        else:
+            lived_ns = now_ns - container.started_ns
+            container.start_at_ns = now_ns + container.backoff.next_ns(lived_ns)
+        log_event(
+            "INFO" if asked else "ERROR",
+            "container_ended",
+            container=container.id,
+            pid=pid,
+            cause=container.cause,
+            restarts=container.restarts,
+        )
+
+    def _clear_away(self, number: int) -> None:
+        """Kill what a dead supervisor's processes left, and remove its socket."""
+        for stray in processes.kill_marked(container_mark(self._work_dir, number)):
+            log_event("WARNING", "stray_killed", container=number, pid=stray.pid)
+        record = read_supervisor_record(container_folder(self._work_dir, number))
+        if record is not None and self.launch is not None:
+            remove_socket(record.socket, self.launch.socket_dir)
+
+    def remove_sockets(self) -> None:
+        """Remove the sockets of all containers that there ever were."""
+        for folder in Path(self._work_dir).glob("container-*"):
+            record = read_supervisor_record(folder)
+            if record is not None and self.launch is not None:
+                remove_socket(record.socket, self.launch.socket_dir)
+
+
+def remove_socket(path: str, socket_dir: str) -> None:
+    """Remove a socket if it lies in the socket folder; a damaged record removes nothing else."""
+    file = Path(path)
+    if file.parent == Path(socket_dir) and file.is_socket():
+        with suppress(OSError):
+            file.unlink()
