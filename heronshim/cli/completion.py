@@ -33,7 +33,8 @@ complete -o default -F _heronshim_completion heronshim
     Shell.ZSH: """\
 # Put this line into ~/.zshrc, after compinit:  eval "$(heronshim completion zsh)"
 _heronshim_completion() {
-    eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" _HERONSHIM_COMPLETE=complete_zsh heronshim)
+    eval $(env _TYPER_COMPLETE_ARGS="${words[1,$CURRENT]}" \\
+        _HERONSHIM_COMPLETE=complete_zsh heronshim)
 }
 compdef _heronshim_completion heronshim
 """,

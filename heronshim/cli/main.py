@@ -13,7 +13,7 @@ import traceback
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
@@ -38,31 +38,31 @@ CRASH_FILES_MAX = 20
 class VerbGroup(TyperGroup):
     """Imports the module of a verb only when that verb runs."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # noqa: ARG002 - typer's signature
+    def list_commands(self, ctx: Any) -> list[str]:
         """Return all verbs, in the order of the table."""
         return list(VERBS)
 
-    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - typer's own type is private
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """Import the verb's module and return its command; None for an unknown verb."""
         if cmd_name not in VERBS:
             return None
         group = typer.main.get_group(command_module(cmd_name).app)
         return group.commands.get(cmd_name, group)
 
-    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # noqa: ANN401 - as above
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the verb, or say which one is nearest."""
         word = args[0]
         if word not in VERBS and not word.startswith("-"):
             ctx.fail(f'no verb "{word}".{nearest(word, VERBS)}')
         return super().resolve_command(ctx, args)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:  # noqa: ANN401, ARG002 - as above
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write the table of verbs without importing them."""
         with formatter.section("Verbs"):
             formatter.write_dl([(name, verb.help) for name, verb in VERBS.items()])
 
 
-def command_module(verb: str) -> Any:  # noqa: ANN401 - a module
+def command_module(verb: str) -> Any:
     """Import the module that holds a verb."""
     return importlib.import_module(f"heronshim.cli.{VERBS[verb].module}")
 

@@ -6,6 +6,7 @@ import json
 import os
 import sys
 from enum import StrEnum
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -33,7 +34,7 @@ def wants_json(output: Output, json_flag: bool) -> bool:
 
 def args_want_json(args: Sequence[str]) -> bool:
     """Return whether words of a command line ask for JSON; for errors, before they are parsed."""
-    pairs = zip(args, args[1:], strict=False)
+    pairs = pairwise(args)
     return (
         "--json" in args
         or "--output=json" in args

@@ -7,7 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 
 import typer
 
-from heronshim.cli.output import JsonOption, Output, OutputOption, print_json, print_line, wants_json
+from heronshim.cli.output import (
+    JsonOption,
+    Output,
+    OutputOption,
+    print_json,
+    print_line,
+    wants_json,
+)
 from heronshim.core.stream.frame import PROTOCOL_VERSION
 
 LIBRARIES = ("msgspec", "numpy", "protobuf", "pyzmq", "rich", "typer")

@@ -1,0 +1,157 @@
+"""What every verb works on: settings, the state of topologies, and ways to reach them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from heronshim.cli.home import home_folder, topologies_folder
+from heronshim.cli.names import checked_name
+from heronshim.cli.settings import Settings, read_settings
+from heronshim.core.io.control_client import ControlClient
+from heronshim.core.io.launch_file import read_launch
+from heronshim.core.io.state_layout import TopologyState, topology_names
+from heronshim.core.io.tokens import read_secret
+from heronshim.core.master.messages import ALL_CONTAINERS, CommandKind, CommandReply
+from heronshim.core.spi import registry
+from heronshim.errors import NotFoundError, StateError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from heronshim.core.plan.physical import PackingPlan
+    from heronshim.core.plan.records import ExecutionState
+    from heronshim.core.plan.topology import Topology
+    from heronshim.core.spi.scheduler import Launch, Scheduler
+    from heronshim.core.spi.state_manager import StateManager
+    from heronshim.core.spi.uploader import Uploader
+
+ASK_TIMEOUT_S = 10.0
+"""A TMaster answers within milliseconds; one that was just replaced within a few seconds."""
+
+
+class Engine:
+    """An open session on the state manager that the settings name. One thread.
+
+    Use as a context manager: the end closes the session.
+    """
+
+    def __init__(self, home: Path, settings: Settings, manager: StateManager) -> None:
+        self.home = home
+        self.settings = settings
+        self.manager = manager
+
+    @classmethod
+    def open(cls) -> Engine:
+        """Open what HERONSHIM_HOME and its configuration name.
+
+        Raises:
+            ConfigError, StateError: something there is wrong.
+        """
+        home = home_folder()
+        settings = read_settings(home)
+        make = registry.load(registry.STATE_MANAGERS, settings.state_manager)
+        return cls(home, settings, make(settings.state_options))
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.manager.close()
+
+    def work_dir(self, name: str) -> Path:
+        """Return the folder of a topology's processes, there or not."""
+        return topologies_folder(self.home) / name
+
+    def state(self, name: str) -> TopologyState:
+        """Return the nodes of a topology, there or not; checks the name."""
+        return TopologyState(self.manager, checked_name(name))
+
+    def uploader(self) -> Uploader:
+        """Return the store of packages."""
+        make = registry.load(registry.UPLOADERS, self.settings.uploader)
+        found: Uploader = make(self.settings.uploader_options)
+        return found
+
+    def names(self) -> list[str]:
+        """Return the names of all topologies, ascending."""
+        return topology_names(self.manager)
+
+    def find(self, name: str) -> Running:
+        """Return a topology that was submitted.
+
+        Raises:
+            ConfigError: this is no name.
+            NotFoundError: there is none; names the nearest.
+            StateError: its state is damaged, or its submit was interrupted.
+        """
+        state = self.state(name)
+        record = state.require()
+        topology, packing_plan = state.topology(), state.packing_plan()
+        if topology is None or packing_plan is None:
+            msg = f'topology "{name}" lacks a part of its state; kill it and submit it again'
+            raise StateError(msg)
+        return Running(self, state, record, topology, packing_plan)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A submitted topology, as the state manager has it."""
+
+    engine: Engine
+    state: TopologyState
+    record: ExecutionState
+    topology: Topology
+    packing_plan: PackingPlan
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.record.name
+
+    def launch(self) -> Launch:
+        """Return how its containers are started; raises NotFoundError, StateError."""
+        return read_launch(str(self.engine.work_dir(self.name)))
+
+    def scheduler(self) -> Scheduler:
+        """Return who runs its containers."""
+        launch = self.launch()
+        make: Any = registry.load(registry.SCHEDULERS, launch.scheduler)
+        found: Scheduler = make(launch)
+        return found
+
+    def client(self) -> ControlClient:
+        """Return a new link to its TMaster; the caller closes it.
+
+        Raises:
+            NotFoundError: nothing of it is on this host any more.
+        """
+        try:
+            secret = read_secret(self.launch().secret_path)
+        except NotFoundError as error:
+            msg = f'nothing of topology "{self.name}" is left on this host; kill it'
+            raise NotFoundError(msg) from error
+        return ControlClient(self._endpoint, self.record.id, secret, self.name)
+
+    def ask(
+        self,
+        kind: CommandKind,
+        timeout_s: float = ASK_TIMEOUT_S,
+        *,
+        container: int = ALL_CONTAINERS,
+        component: str = "",
+    ) -> CommandReply:
+        """Give one command to the TMaster and return its answer; see `ControlClient.call`."""
+        with self.client() as client:
+            return client.ask(kind, timeout_s, container=container, component=component)
+
+    def _endpoint(self) -> str | None:
+        self.engine.manager.poll()
+        location = self.state.tmaster()
+        return location.endpoint if location else None

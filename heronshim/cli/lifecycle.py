@@ -1,0 +1,124 @@
+"""Verbs activate, deactivate, restart and kill."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from heronshim.cli.engine import Engine
+from heronshim.cli.names import NameArgument
+from heronshim.cli.output import (
+    JsonOption,
+    Output,
+    OutputOption,
+    YesOption,
+    confirm,
+    print_json,
+    print_line,
+    wants_json,
+)
+from heronshim.cli.progress import Steps
+from heronshim.cli.removal import remove_topology
+from heronshim.cli.submission import wait_until_running
+from heronshim.core.master.messages import ALL_CONTAINERS, CommandKind
+from heronshim.errors import NotFoundError
+
+START_TIMEOUT_S = 60.0
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("activate")
+def activate(
+    topology: NameArgument, output: OutputOption = Output.TABLE, json: JsonOption = False
+) -> None:
+    """Let the spouts of a topology emit again."""
+    _switch(topology, CommandKind.ACTIVATE, "active", wants_json(output, json))
+
+
+@app.command("deactivate")
+def deactivate(
+    topology: NameArgument, output: OutputOption = Output.TABLE, json: JsonOption = False
+) -> None:
+    """Stop the spouts of a topology; bolts go on."""
+    _switch(topology, CommandKind.DEACTIVATE, "inactive", wants_json(output, json))
+
+
+@app.command("restart")
+def restart(
+    topology: NameArgument,
+    container: Annotated[
+        int | None,
+        typer.Option("--container", "-c", min=0, help="Only this one; 0 is the TMaster's."),
+    ] = None,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0, help="Seconds to wait until all runs again.")
+    ] = START_TIMEOUT_S,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Restart the containers of a topology, or one of them; what is in flight is replayed."""
+    as_json = wants_json(output, json)
+    with Engine.open() as engine:
+        running = engine.find(topology)
+        known = [0, *(item.id for item in running.packing_plan.containers)]
+        if container is not None and container not in known:
+            numbers = ", ".join(map(str, known))
+            msg = f'topology "{topology}" has no container {container}; it has: {numbers}'
+            raise NotFoundError(msg)
+        which = "all containers" if container is None else f"container {container}"
+        confirm(f'Restart {which} of topology "{topology}"?', yes)
+        steps = Steps(quiet=as_json)
+        with steps.step("restart") as say:
+            if container == 0:
+                # The TMaster cannot be asked to end itself and answer.
+                running.scheduler().restart([0])
+            else:
+                wanted = ALL_CONTAINERS if container is None else container
+                running.ask(CommandKind.RESTART, container=wanted)
+            say(which)
+        wait_until_running(running, steps, timeout)
+    if as_json:
+        print_json({"topology": topology, "restarted": known if container is None else [container]})
+    else:
+        print_line(f'{which} of topology "{topology}" restarted')
+
+
+@app.command("kill")
+def kill(
+    topology: NameArgument,
+    wait: Annotated[
+        float | None,
+        typer.Option(
+            "--wait",
+            "-w",
+            min=0,
+            help="Seconds to wait for open tuple trees; by default at most the message timeout.",
+        ),
+    ] = None,
+    yes: YesOption = False,
+    output: OutputOption = Output.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """End a topology and leave nothing of it: no process, file, socket or state."""
+    as_json = wants_json(output, json)
+    with Engine.open() as engine:
+        state = engine.state(topology)
+        if not state.exists() and not engine.work_dir(topology).exists():
+            state.require()
+        confirm(f'Kill topology "{topology}"?', yes)
+        drained = remove_topology(engine, topology, Steps(quiet=as_json), wait)
+    if as_json:
+        print_json({"topology": topology, "killed": True, "drained": drained})
+    else:
+        print_line(f'topology "{topology}" killed')
+
+
+def _switch(topology: str, kind: CommandKind, state: str, as_json: bool) -> None:
+    with Engine.open() as engine:
+        engine.find(topology).ask(kind)
+    if as_json:
+        print_json({"topology": topology, "state": state})
+    else:
+        print_line(f'topology "{topology}" is {state}')

@@ -1,0 +1,241 @@
+"""Verbs list and describe."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from heronshim.cli.engine import ASK_TIMEOUT_S, Engine
+from heronshim.cli.names import NameArgument
+from heronshim.cli.output import (
+    JsonOption,
+    Output,
+    OutputOption,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    wants_json,
+)
+from heronshim.cli.plan import grouping_text
+from heronshim.core.master.messages import CommandKind
+from heronshim.errors import HeronshimError, SchedulerError
+
+if TYPE_CHECKING:
+    from heronshim.cli.engine import Running
+    from heronshim.core.master.messages import TopologyStatus
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command("list")
+def list_topologies(output: OutputOption = Output.TABLE, json: JsonOption = False) -> None:
+    """List topologies with their state; asks no process, so that it answers at once."""
+    with Engine.open() as engine:
+        rows = [_row(engine, name) for name in engine.names()]
+    if wants_json(output, json):
+        print_json({"topologies": rows})
+        return
+    if not rows:
+        note("no topologies; start one: heronshim submit FILE[:CLASS]")
+        return
+    print_table(
+        ["name", "state", "age", "containers", "tasks", "user"],
+        [
+            [
+                row["name"],
+                row["state"],
+                _age(row["submit_time_s"]),
+                row["containers"],
+                row["tasks"],
+                row["user"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+@app.command("describe")
+def describe(
+    topology: NameArgument, output: OutputOption = Output.TABLE, json: JsonOption = False
+) -> None:
+    """Show one topology: state, containers, processes and tasks."""
+    with Engine.open() as engine:
+        running = engine.find(topology)
+        try:
+            status = running.ask(CommandKind.STATUS, ASK_TIMEOUT_S).status
+        except HeronshimError as error:
+            note(f"the TMaster does not answer: {error}")
+            status = None
+        value = _description(running, status)
+    if wants_json(output, json):
+        print_json(value)
+    else:
+        _print_description(value)
+
+
+def _row(engine: Engine, name: str) -> dict[str, Any]:
+    """Return what the state manager says of a topology; a damaged one is listed as such."""
+    try:
+        running = engine.find(name)
+        physical = running.state.physical_plan()
+        if running.state.tmaster() is None:
+            state = "starting" if physical is None else "without TMaster"
+        else:
+            state = "starting" if physical is None else str(physical.state)
+    except HeronshimError as error:
+        note(f"warning: {error}")
+        return {
+            "name": name,
+            "id": None,
+            "state": "damaged",
+            "submit_time_s": None,
+            "containers": None,
+            "tasks": None,
+            "user": None,
+        }
+    return {
+        "name": name,
+        "id": running.record.id,
+        "state": state,
+        "submit_time_s": running.record.submit_time_s,
+        "containers": len(running.packing_plan.containers),
+        "tasks": sum(component.task_count for component in running.topology.components),
+        "user": running.record.user,
+    }
+
+
+def _description(running: Running, status: TopologyStatus | None) -> dict[str, Any]:
+    """Return all that is known of a topology."""
+    plan = status.plan if status else running.state.physical_plan()
+    live = {container.id: container for container in plan.containers} if plan else {}
+    joined = set(status.joined_tasks) if status else set()
+    absent = set(status.absent_containers) if status else set()
+    supervisors = _supervisors(running)
+    containers = []
+    for item in running.packing_plan.containers:
+        place = live.get(item.id)
+        containers.append(
+            {
+                "id": item.id,
+                "host": place.host if place else None,
+                "stmgr_pid": place.stmgr_pid if place else None,
+                "present": bool(status) and item.id not in absent,
+                **supervisors.get(item.id, {"pid": None, "restarts": None, "cause": ""}),
+                "processes": [
+                    {
+                        "id": process.id,
+                        "component": process.component,
+                        "tasks": list(process.tasks),
+                        "joined": joined.issuperset(process.tasks),
+                    }
+                    for process in item.processes
+                ],
+            }
+        )
+    record = running.record
+    return {
+        "name": record.name,
+        "id": record.id,
+        "state": str(plan.state) if plan else "starting",
+        "phase": str(status.phase) if status else None,
+        "submit_time_s": record.submit_time_s,
+        "user": record.user,
+        "version": record.version,
+        "plan_epoch": plan.plan_epoch if plan else 0,
+        "work_dir": str(running.engine.work_dir(record.name)),
+        "components": [
+            {
+                "id": component.id,
+                "kind": str(component.kind),
+                "language": str(component.language),
+                "object": component.object,
+                "tasks": component.task_count,
+                "inputs": [
+                    {
+                        "component": item.component,
+                        "stream": item.stream,
+                        "grouping": grouping_text(item.grouping),
+                    }
+                    for item in component.inputs
+                ],
+            }
+            for component in running.topology.components
+        ],
+        "tmaster": supervisors.get(0),
+        "containers": containers,
+    }
+
+
+def _supervisors(running: Running) -> dict[int, dict[str, Any]]:
+    """Return what the scheduler knows of each container; nothing when it cannot be asked."""
+    try:
+        found = running.scheduler().status()
+    except (HeronshimError, SchedulerError) as error:
+        note(f"the scheduler cannot be asked: {error}")
+        return {}
+    return {
+        item.id: {"pid": item.pid or None, "restarts": item.restarts, "cause": item.cause}
+        for item in found
+    }
+
+
+def _print_description(value: dict[str, Any]) -> None:
+    print_line(f"{value['name']} ({value['id']}): {value['state']}")
+    print_line(f"submitted {_age(value['submit_time_s'])} ago by {value['user'] or 'unknown'}")
+    print_line(f"work folder {value['work_dir']}")
+    print_line()
+    print_table(
+        ["component", "kind", "tasks", "language", "inputs"],
+        [
+            [
+                item["id"],
+                item["kind"],
+                item["tasks"],
+                item["language"],
+                "; ".join(_input(one) for one in item["inputs"]) or "-",
+            ]
+            for item in value["components"]
+        ],
+    )
+    print_line()
+    print_table(
+        ["container", "process", "tasks", "state"],
+        [
+            [
+                container["id"],
+                process["id"],
+                ",".join(map(str, process["tasks"])),
+                _process(process),
+            ]
+            for container in value["containers"]
+            for process in container["processes"]
+        ],
+    )
+    for container in value["containers"]:
+        if container["restarts"]:
+            print_line(
+                f"container {container['id']} was restarted {container['restarts']} times, "
+                f"last: {container['cause'] or 'unknown cause'}"
+            )
+
+
+def _process(process: dict[str, Any]) -> str:
+    return "joined" if process["joined"] else "not joined"
+
+
+def _input(item: dict[str, Any]) -> str:
+    stream = "" if item["stream"] == "default" else f":{item['stream']}"
+    return f"{item['component']}{stream} by {item['grouping']}"
+
+
+def _age(submit_time_s: int | None) -> str:
+    if submit_time_s is None:
+        return "-"
+    seconds = max(0, int(time.time()) - submit_time_s)
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
