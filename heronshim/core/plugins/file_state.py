@@ -277,7 +277,7 @@ class FileStateManager:
         """Return the session, begun if there is none. Inside `changing`."""
         if self._session is not None and self._session.is_over(self._now_ns()):
             self._lose_session()
-        if self._lost:
+        if self._lost or self._session_watch.state == SessionState.LOST:
             msg = (
                 f"the session of this process was not renewed for {self._lease_ns / 1e9:g} s or "
                 "was ended by another process; poll the state manager to begin a new one"
@@ -317,7 +317,7 @@ class FileStateManager:
             if not file_session.dead_sessions(self._sessions, self._now_ns()):
                 return
         try:
-            with self._tree.changing(wait_s=0):
+            with self._tree.changing(wait=False):
                 self._tree.remove_owned(self._is_dead)
                 for file in file_session.dead_sessions(self._sessions, self._now_ns()):
                     file_session.discard(file)

@@ -1,10 +1,11 @@
-"""The file that holds one state node: a header of 40 bytes, then the value.
+"""The file that holds one state node: a header of 44 bytes, then the value.
 
 Little-endian:
 
     4s magic "HSND" | u16 format | u16 zero | u64 node version | u64 creation | u64 owner |
-    u32 value length | u32 CRC-32 of the header before it and the value
+    u32 value length | u32 CRC-32 of the value | u32 CRC-32 of the header before it
 
+The header has its own checksum because watches and the clean-up of sessions read it alone.
 `creation` is random and stays the same over all versions of a node, so (creation, version)
 never comes twice. `owner` is the session of an ephemeral node, 0 for a persistent one.
 """
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"HSND"
 FORMAT = 1
-_FIELDS = struct.Struct("<4sHHQQQI")
+_FIELDS = struct.Struct("<4sHHQQQII")
 _CRC = struct.Struct("<I")
 HEADER_BYTES = _FIELDS.size + _CRC.size
 _ADVICE = "restore the file from a backup, or delete the node and write it again"
@@ -53,10 +54,10 @@ class StoredNode:
 
 def to_bytes(node: StoredNode) -> bytes:
     """Return the content of a node's file."""
-    fields = _FIELDS.pack(
-        MAGIC, FORMAT, 0, node.version, node.creation, node.owner, len(node.value)
-    )
-    return fields + _CRC.pack(zlib.crc32(node.value, zlib.crc32(fields))) + node.value
+    value = node.value
+    numbers = (node.version, node.creation, node.owner, len(value), zlib.crc32(value))
+    fields = _FIELDS.pack(MAGIC, FORMAT, 0, *numbers)
+    return fields + _CRC.pack(zlib.crc32(fields)) + value
 
 
 def from_bytes(content: bytes, file: Path) -> StoredNode:
@@ -78,7 +79,7 @@ def from_bytes(content: bytes, file: Path) -> StoredNode:
     if problem:
         msg = f"state file {file} {problem}; {_ADVICE}"
         raise DamagedNodeError(msg)
-    _, _, _, version, creation, owner, _ = _FIELDS.unpack_from(content)
+    _, _, _, version, creation, owner, *_ = _FIELDS.unpack_from(content)
     return StoredNode(content[HEADER_BYTES:], version, creation, owner)
 
 
@@ -90,15 +91,21 @@ def _problems(content: bytes) -> Iterator[str]:
         yield "is no state file: it does not begin with HSND"
     if len(content) < HEADER_BYTES:
         yield f"is cut: {len(content)} bytes, its header alone has {HEADER_BYTES}"
-    fields = _FIELDS.unpack_from(content)
-    (crc,) = _CRC.unpack_from(content, _FIELDS.size)
-    length, found = fields[-1], len(content) - HEADER_BYTES
+    if not _is_whole(content):
+        yield "is damaged: the checksum of its header is wrong"
+    _, written, zero, version, _, _, length, crc = _FIELDS.unpack_from(content)
+    found = len(content) - HEADER_BYTES
     if length != found:
         yield f"is cut or extended: its value has {found} bytes, {length} were written"
-    if crc != zlib.crc32(content[HEADER_BYTES:], zlib.crc32(content[: _FIELDS.size])):
-        yield "is damaged: its checksum is wrong"
-    if fields[1] != FORMAT or fields[2] or not fields[3]:
+    if crc != zlib.crc32(content[HEADER_BYTES:]):
+        yield "is damaged: the checksum of its value is wrong"
+    if written != FORMAT or zero or not version:
         yield "is damaged: its header is wrong"
+
+
+def _is_whole(header: bytes) -> bool:
+    (crc,) = _CRC.unpack_from(header, _FIELDS.size)
+    return bool(crc == zlib.crc32(header[: _FIELDS.size]))
 
 
 def read(file: Path) -> StoredNode | None:
@@ -125,11 +132,11 @@ def read_header(file: Path) -> bytes | None:
 
 
 def owner_of(header: bytes) -> int:
-    """Return the owner in a header; 0 when the header is too short to tell."""
-    if len(header) < HEADER_BYTES or header[:4] != MAGIC:
+    """Return the owner in a header; 0 when the header is damaged or of another format."""
+    if len(header) < HEADER_BYTES or not _is_whole(header):
         return 0
-    owner: int = _FIELDS.unpack_from(header)[5]
-    return owner
+    _, written, _, _, _, owner, *_ = _FIELDS.unpack_from(header)
+    return owner if written == FORMAT else 0
 
 
 def read_content(file: Path, bytes_max: int) -> bytes | None:

@@ -62,11 +62,11 @@ class NodeTree:
             _check_root(root)
 
     @contextmanager
-    def changing(self, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
-        """Hold the tree's lock; OSErrors inside become StateErrors."""
+    def changing(self, *, wait: bool = True) -> Iterator[None]:
+        """Hold the tree's lock, at once if not `wait`; OSErrors inside become StateErrors."""
         with explained(self._root):
             try:
-                with file_lock(self._root / ".lock", wait_s):
+                with file_lock(self._root / ".lock", LOCK_WAIT_S if wait else 0):
                     yield
             except DeadlineError as error:
                 raise StateError(str(error)) from error
