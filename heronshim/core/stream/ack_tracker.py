@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 SLOT_BITS = 24
 SLOT_MASK = (1 << SLOT_BITS) - 1
+SLOTS_MAX = 1 << SLOT_BITS
+"""Most trees that can be open at one time."""
 TAG_MASK = (1 << 24) - 1
 TASK_SHIFT = 48
 EPOCHS_PER_TIMEOUT = 4
@@ -49,8 +51,9 @@ def task_of_root(root: int) -> int:
 class AckTracker:
     """Pure; the caller gives time in microseconds and a seeded Random.
 
-    A free slot's column `_roots` holds the root that it gets at its next use, so a root that
-    equals its slot's belongs to an open tree, or was never handed out.
+    A free slot's column `_roots` holds the root that it gets at its next use; its epoch is 0.
+    What peers say is checked as far as a slot could be freed twice by it, which would give two
+    trees one slot and ack a wrong message id.
     """
 
     def __init__(self, task: int, rng: Random, capacity: int = 8192) -> None:
@@ -61,6 +64,7 @@ class AckTracker:
         self._roots = np.zeros(0, np.uint64)
         self._epochs = np.zeros(0, np.uint8)
         self._opened_us = np.zeros(0, np.int64)
+        self._marks = np.zeros(0, np.int64)
         self._ids = np.empty(0, object)
         self._free = np.zeros(0, np.int64)
         self._free_head = 0
@@ -113,7 +117,7 @@ class AckTracker:
                 times.append(done.acked_us)
             elif kinds[start] == FAIL:
                 slots, _ = self._known(roots[part], xors[part])
-                failed += self._close(np.unique(slots))
+                failed += self._close(slots[self._is_last(slots)])
             else:
                 slots, _ = self._known(roots[part], xors[part])
                 self._epochs[slots] = self._epoch
@@ -148,7 +152,7 @@ class AckTracker:
     def _take_slots(self, count: int) -> NDArray[np.int64]:
         """Take the slots that have been free the longest."""
         while count > self._free_count:
-            self._grow(self._capacity * 2)
+            self._grow(min(self._capacity * 2, SLOTS_MAX))
         head, size = self._free_head, len(self._free)
         end = head + count
         slots = (
@@ -167,11 +171,24 @@ class AckTracker:
         if not fresh.all():
             self.stale_count += int(len(slots) - np.count_nonzero(fresh))
             slots, xors = slots[fresh], xors[fresh]
+        if not self._epochs[slots].all():
+            # An earlier process of this task drew the very tag that the slot gets next.
+            is_open = self._epochs[slots] != 0
+            self.stale_count += int(len(slots) - np.count_nonzero(is_open))
+            slots, xors = slots[is_open], xors[is_open]
         return slots, xors
+
+    def _is_last(self, slots: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for each entry whether no later one names the same slot (12 times np.unique)."""
+        order = np.arange(len(slots))
+        self._marks[slots] = order
+        last: NDArray[np.bool_] = self._marks[slots] == order
+        return last
 
     def _ack(self, roots: U64, xors: U64, *, distinct: bool, now_us: int) -> Settled:
         slots, xors = self._known(roots, xors)
-        if distinct:
+        last = self._is_last(slots)
+        if distinct and last.all():
             values = self._values[slots] ^ xors
             done_mask = values == 0
             if not done_mask.all():
@@ -179,7 +196,7 @@ class AckTracker:
                 slots = slots[done_mask]
         else:
             np.bitwise_xor.at(self._values, slots, xors)
-            slots = np.unique(slots)
+            slots = slots[last]
             slots = slots[self._values[slots] == 0]
         return Settled(self._close(slots), [], now_us - self._opened_us[slots])
 
@@ -201,8 +218,8 @@ class AckTracker:
 
     def _grow(self, capacity: int) -> None:
         old = self._capacity
-        if capacity > SLOT_MASK + 1:
-            msg = f"over {SLOT_MASK + 1} open trees; set max_spout_pending"
+        if capacity == old:
+            msg = f"over {SLOTS_MAX} open trees; set max_spout_pending"
             raise OverflowError(msg)
         added = capacity - old
         tags = (self._random.random_raw(added) & np.uint64(TAG_MASK)) << np.uint64(SLOT_BITS)
@@ -211,6 +228,7 @@ class AckTracker:
         self._values = np.concatenate([self._values, np.zeros(added, np.uint64)])
         self._epochs = np.concatenate([self._epochs, np.zeros(added, np.uint8)])
         self._opened_us = np.concatenate([self._opened_us, np.zeros(added, np.int64)])
+        self._marks = np.zeros(capacity, np.int64)
         ids = np.empty(capacity, object)
         ids[:old] = self._ids
         self._ids = ids
