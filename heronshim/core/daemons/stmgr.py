@@ -27,7 +27,7 @@ from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
-from heronshim.core.io.logs import log_event, setup_daemon
+from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
 from heronshim.core.io.state_layout import TopologyState
@@ -82,10 +82,11 @@ class StreamManager:
         self._last_metrics: dict[str, float] = {}
         self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
 
-    def run(self, stopping: Any) -> int:
+    def run(self, stop: StopRequest) -> int:
         """Run until SIGTERM; return the exit code."""
         log_event("INFO", "stmgr_started", container=self._start.container)
-        while not stopping():
+        self._poller.register(stop.fileno(), zmq.POLLIN)
+        while not stop.requested:
             now_ns = time.monotonic_ns()
             self._tick(now_ns)
             self._read_router(now_ns)
