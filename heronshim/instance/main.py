@@ -164,7 +164,11 @@ class InstanceShell:
         wait_ms = min(IDLE_MS_MAX, max(0, due_ns) / 1e6)
         if runtime.wants_calls():
             wait_ms = min(wait_ms, runtime.options.spout_wait_ms)
-        self._poller.poll(max(1, round(wait_ms)) if wait_ms > 0 else 0)
+        if self._link.socket is None:
+            # pyzmq returns at once from a poll without sockets.
+            time.sleep(wait_ms / 1e3)
+        else:
+            self._poller.poll(max(1, round(wait_ms)) if wait_ms > 0 else 0)
 
     def _watch(self) -> None:
         """Cover for the main thread while the author's code runs for long."""
