@@ -1,0 +1,232 @@
+"""Verb demo: the first thing a newcomer runs."""
+
+from __future__ import annotations
+
+import secrets
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from heronshim.cli.demo_board import DemoBoard, Moment, save_picture
+from heronshim.cli.engine import Engine
+from heronshim.cli.home import home_folder
+from heronshim.cli.output import (
+    JsonOption,
+    Output,
+    OutputOption,
+    note,
+    print_json,
+    print_line,
+    wants_json,
+)
+from heronshim.cli.progress import Steps
+from heronshim.cli.removal import remove_topology
+from heronshim.cli.start import is_exhausted
+from heronshim.cli.submission import submit, wait_until_running
+from heronshim.core.master.messages import CommandKind
+from heronshim.demo.text import PlainCount, plain_count
+from heronshim.demo.word_count import read_counts, word_count
+from heronshim.errors import ConfigError, DeadlineError
+from heronshim.instance.loader import LoadedTopology
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from heronshim.cli.engine import Running
+    from heronshim.core.io.control_client import ControlClient
+    from heronshim.core.master.messages import MetricsSnapshot
+
+DURATION_S = 20.0
+"""How long the run lasts when no rate is given."""
+REPEAT = 4
+START_TIMEOUT_S = 60.0
+SILENCE_S_MAX = 60.0
+"""Without a further acked line for this long, the run has failed."""
+REFRESH_S = 0.25
+FILES_WAIT_S = 10.0
+"""The counting tasks write twice a second."""
+ASK_TIMEOUT_S = 5.0
+app = typer.Typer(rich_markup_mode=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """What to run, and what must come out."""
+
+    path: str
+    times: int
+    rate: float
+    expected: PlainCount
+    results: str
+    quiet: bool
+
+
+@app.command("demo")
+def demo(
+    rate: Annotated[
+        str,
+        typer.Option("--rate", help='Lines a second, or "max"; by default it takes 20 s.'),
+    ] = "auto",
+    repeat: Annotated[
+        int, typer.Option("--repeat", min=1, help="How often the text is read.")
+    ] = REPEAT,
+    input_file: Annotated[
+        Path | None, typer.Option("--input", help="A text file to count instead.")
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option("--picture", help="Save the last view as an SVG picture.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Count the words of a real text on two containers, and check the result."""
+    as_json = wants_json(output, json)
+    path = "" if input_file is None else str(input_file.absolute())
+    try:
+        expected = plain_count(path, repeat)
+    except (OSError, ValueError) as error:
+        cause = getattr(error, "strerror", None) or error
+        msg = f"--input {input_file}: cannot be read: {cause}; give a text file"
+        raise ConfigError(msg) from error
+    if not expected.lines:
+        msg = f"--input {input_file}: it has no line; give a text file"
+        raise ConfigError(msg)
+    lines_per_s = _rate(rate, expected.lines)
+    with tempfile.TemporaryDirectory(prefix="demo-", dir=home_folder()) as results:
+        order = _Order(path, repeat, lines_per_s, expected, results, as_json)
+        last = _run(order)
+        counts = read_counts(results)
+    if picture is not None:
+        save_picture(last, picture)
+    matches = counts == expected.words
+    if as_json:
+        print_json(_value(order, last, counts, matches))
+    else:
+        _print(order, last, counts, matches)
+    if not matches:
+        raise typer.Exit(1)
+
+
+def _rate(text: str, lines: int) -> float:
+    """Return lines a second, 0 for no limit."""
+    if text == "max":
+        return 0.0
+    if text == "auto":
+        return lines / DURATION_S
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = 0.0
+    if not 0 < rate < 1e9:
+        msg = f'--rate must be lines a second above 0, or "max", not "{text}"'
+        raise ConfigError(msg)
+    return rate
+
+
+def _run(order: _Order) -> Moment:
+    """Run the topology to its end and remove it; return its last moment."""
+    name = f"word-count-{secrets.token_hex(2)}"
+    definition = word_count(name, order.results, order.path, order.times, order.rate)
+    steps = Steps(quiet=order.quiet)
+    began = time.monotonic()
+    with Engine.open() as engine:
+        running = submit(engine, LoadedTopology(definition, {}, ()), steps)
+        try:
+            wait_until_running(running, steps, START_TIMEOUT_S)
+            started = time.monotonic()
+            last = _watch(running, order, started - began, started)
+        finally:
+            # Nothing is worth waiting for: all is counted, or the run has failed.
+            remove_topology(engine, name, steps, 0)
+    return last
+
+
+def _watch(running: Running, order: _Order, start_s: float, started: float) -> Moment:
+    """Show how it goes until every line is acked and counted."""
+    moment = Moment(order.expected.lines, 0, 0, 0.0, read_counts(order.results), start_s)
+    silent_since = time.monotonic()
+    with running.client() as client, DemoBoard(quiet=order.quiet) as board:
+        while True:
+            running.engine.manager.poll()
+            snapshot = _snapshot(client)
+            acked = _total(snapshot, "ack_count")
+            if acked > moment.acked:
+                silent_since = time.monotonic()
+            counts = read_counts(order.results)
+            moment = Moment(
+                lines=order.expected.lines,
+                acked=int(acked),
+                failed=int(_total(snapshot, "fail_count")),
+                words_per_s=counts.total() / max(time.monotonic() - started, 0.001),
+                counts=counts,
+                start_s=start_s,
+            )
+            board.show(moment)
+            if snapshot is not None and is_exhausted(running, snapshot):
+                break
+            if time.monotonic() - silent_since > SILENCE_S_MAX:
+                msg = (
+                    f"no line was acked for {SILENCE_S_MAX:g} s; "
+                    f"{moment.acked} of {moment.lines} were"
+                )
+                raise DeadlineError(msg)
+            time.sleep(REFRESH_S)
+        # All is counted; what is written lags by a tick.
+        deadline = time.monotonic() + FILES_WAIT_S
+        while moment.counts.total() < order.expected.words.total():
+            if time.monotonic() > deadline:
+                break
+            time.sleep(REFRESH_S)
+            counts = read_counts(order.results)
+            moment = Moment(
+                moment.lines, moment.acked, moment.failed, moment.words_per_s, counts, start_s
+            )
+            board.show(moment)
+    return moment
+
+
+def _snapshot(client: ControlClient) -> MetricsSnapshot | None:
+    try:
+        return client.ask(CommandKind.METRICS, ASK_TIMEOUT_S).metrics
+    except DeadlineError as error:
+        note(str(error))
+        return None
+
+
+def _total(snapshot: MetricsSnapshot | None, name: str) -> float:
+    tasks = snapshot.tasks if snapshot else ()
+    return sum(task.sums.get(name, 0.0) for task in tasks if task.component == "lines")
+
+
+def _value(order: _Order, last: Moment, counts: Counter[str], matches: bool) -> dict[str, Any]:
+    return {
+        "lines": order.expected.lines,
+        "words": counts.total(),
+        "acked": last.acked,
+        "failed": last.failed,
+        "matches": matches,
+        "seconds_to_start": round(last.start_s, 3),
+        "top": [{"word": word, "count": count} for word, count in counts.most_common(10)],
+    }
+
+
+def _print(order: _Order, last: Moment, counts: Counter[str], matches: bool) -> None:
+    for place, (word, count) in enumerate(counts.most_common(10), 1):
+        print_line(f"{place:2}  {count:9,}  {word}")
+    lines = order.expected.lines
+    print_line(f"lines {lines}, words {counts.total()}, acked {last.acked}, failed {last.failed}")
+    if matches:
+        print_line("a plain count of the same text gives the same")
+        return
+    wrong = sorted(
+        word for word in counts | order.expected.words if counts[word] != order.expected.words[word]
+    )
+    example = wrong[0]
+    print_line(
+        f"a plain count differs in {len(wrong)} words, such as {example}: "
+        f"{order.expected.words[example]}, not {counts[example]}"
+    )
