@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from heronshim.core.io.regular_file import open_regular
 from heronshim.errors import UploadError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def extract(package: Path, folder: Path) -> None:
         UploadError: the package is damaged or holds what is not allowed, or the disk refuses;
             `folder` is as it was.
     """
-    with _explained(package), _opened(package) as file:
+    with _explained(package), open_regular(package) as file:
         _refuse(package, _end_problem(file))
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
@@ -112,10 +113,8 @@ def extract(package: Path, folder: Path) -> None:
 
 
 def _pack_file(archive: zipfile.ZipFile, name: str, path: Path, target: Path) -> None:
-    with path.open("rb") as source:
+    with open_regular(path) as source:
         status = os.fstat(source.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            _refuse(target, f"cannot hold {path}: it is no regular file")
         entry = zipfile.ZipInfo(name, _DATE)
         entry.create_system = 3
         entry.compress_type = zipfile.ZIP_DEFLATED
@@ -277,17 +276,6 @@ def _refuse(package: Path, problem: str) -> None:
     if problem:
         msg = f"package {package} {problem}; package the topology's own files anew"
         raise UploadError(msg)
-
-
-@contextmanager
-def _opened(package: Path) -> Iterator[BinaryIO]:
-    # O_NONBLOCK: opening a pipe must not wait for its writer.
-    descriptor = os.open(package, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        _refuse(package, "is no regular file")
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
 
 
 @contextmanager

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import stat
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from heronshim.core.io.file_lock import file_lock, sync_folder
+from heronshim.core.io.regular_file import open_regular
 from heronshim.core.plugins.node_path import PART_BYTES_MAX, escape
 from heronshim.core.plugins.plugin_options import refuse_unknown, required
 from heronshim.errors import DeadlineError, NotFoundError, UploadError
@@ -46,7 +46,7 @@ class LocalUploader:
     def upload(self, package: Path, topology: str) -> str:
         """See `Uploader.upload`. A package whose stored bytes were damaged is mended."""
         marker = _marker(topology)
-        with self._changing(), _open_regular(package) as source:
+        with self._changing(), open_regular(package) as source:
             temporary = self._root / ".new"
             try:
                 digest = _copy(source, temporary)
@@ -134,18 +134,6 @@ def _marker(topology: str) -> str:
         )
         raise UploadError(msg)
     return escape(topology)
-
-
-@contextmanager
-def _open_regular(package: Path) -> Iterator[BinaryIO]:
-    # O_NONBLOCK: opening a pipe must not wait for its writer.
-    descriptor = os.open(package, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        msg = f"package {package} is no regular file; give the path of a package file"
-        raise UploadError(msg)
-    with os.fdopen(descriptor, "rb") as file:
-        yield file
 
 
 def _copy(source: BinaryIO, target: Path) -> str:

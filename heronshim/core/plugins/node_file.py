@@ -12,13 +12,12 @@ never comes twice. `owner` is the session of an ephemeral node, 0 for a persiste
 
 from __future__ import annotations
 
-import os
-import stat
 import struct
 import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.regular_file import NotRegularError, open_regular
 from heronshim.core.plugins.node_path import VALUE_BYTES_MAX
 from heronshim.errors import StateError
 
@@ -146,24 +145,11 @@ def read_content(file: Path, bytes_max: int) -> bytes | None:
         DamagedNodeError: it is no regular file (a link, pipe, device or folder).
         OSError: it cannot be read.
     """
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        descriptor = os.open(file, flags)
+        with open_regular(file, follow_links=False) as opened:
+            return opened.read(bytes_max)
     except FileNotFoundError:
         return None
-    except OSError as error:
-        if file.is_symlink():
-            raise _not_regular(file) from error
-        raise
-    try:
-        # O_NONBLOCK above keeps the open of a pipe from waiting for its writer.
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise _not_regular(file)
-        with os.fdopen(descriptor, "rb", closefd=False) as opened:
-            return opened.read(bytes_max)
-    finally:
-        os.close(descriptor)
-
-
-def _not_regular(file: Path) -> DamagedNodeError:
-    return DamagedNodeError(f"state file {file} is no regular file; remove it")
+    except NotRegularError as error:
+        msg = f"state file {file} is no regular file; remove it"
+        raise DamagedNodeError(msg) from error
