@@ -2,7 +2,7 @@
 
 Each order goes to `price` and to `ship`; `join` waits for both answers. It acks by itself, because
 the first answer must stay open until the second has come: if either is lost, the order fails, and
-the spout emits it again.
+the spout emits it again, as a new attempt whose answers must not be mixed with older ones.
 """
 
 from __future__ import annotations
@@ -22,10 +22,14 @@ PRICES = {"book": 12, "lamp": 40, "pen": 2}
 class Orders(Spout):
     """Emits orders until each is done; those of unknown goods go to a stream of their own."""
 
-    outputs = {"default": ["order", "item", "count"], "unknown": Stream(["order", "item"])}
+    outputs = {
+        "default": ["order", "attempt", "item", "count"],
+        "unknown": Stream(["order", "item"]),
+    }
 
     def __init__(self, orders: list[list[Any]]) -> None:
         self.orders = dict(enumerate(orders))
+        self.attempts = dict.fromkeys(self.orders, 0)
         self.to_emit = list(self.orders)[::-1]
 
     def next_tuple(self) -> None:
@@ -35,29 +39,31 @@ class Orders(Spout):
         number = self.to_emit.pop()
         item, count = self.orders[number]
         if item in PRICES:
-            self.emit([number, item, count], id=number)
+            self.emit([number, self.attempts[number], item, count], id=number)
         else:
             self.emit([number, item], stream="unknown", id=number)
 
     def fail(self, id: int) -> None:
         """Emit the order again."""
+        self.attempts[id] += 1
         self.to_emit.append(id)
 
 
 class Price(Bolt):
     """Answers with the price of the goods."""
 
-    outputs = ["order", "part", "cents"]
+    outputs = ["order", "attempt", "part", "cents"]
 
     def execute(self, tup: Tuple) -> None:
         """Emit the price, anchored to the order."""
-        self.emit([tup["order"], "price", PRICES[tup["item"]] * tup["count"]])
+        cents = PRICES[tup["item"]] * tup["count"]
+        self.emit([tup["order"], tup["attempt"], "price", cents])
 
 
 class Ship(Bolt):
     """Answers with the cost of sending; the carrier is busy at each task's first order."""
 
-    outputs = ["order", "part", "cents"]
+    outputs = ["order", "attempt", "part", "cents"]
 
     def prepare(self, config: Mapping[str, Any], context: Context) -> None:
         """Read the fee from the topology's configuration."""
@@ -69,7 +75,7 @@ class Ship(Bolt):
         if self.busy:
             self.busy = False
             raise FailTuple
-        self.emit([tup["order"], "shipping", self.fee * tup["count"]])
+        self.emit([tup["order"], tup["attempt"], "shipping", self.fee * tup["count"]])
 
 
 class Join(Bolt):
@@ -80,21 +86,22 @@ class Join(Bolt):
 
     def prepare(self, config: Mapping[str, Any], context: Context) -> None:
         """Start from nothing."""
-        self.waiting: dict[int, dict[str, Tuple]] = {}
+        self.waiting: dict[int, Tuple] = {}
 
     def execute(self, tup: Tuple) -> None:
         """Keep the first part; with the second, emit the sum anchored to both, and ack both."""
-        parts = self.waiting.setdefault(tup["order"], {})
-        if tup["part"] in parts:
-            # The order was emitted again: the old part belongs to a tree that has failed.
-            self.ack(parts[tup["part"]])
-        parts[tup["part"]] = tup
-        if len(parts) == 2:
-            del self.waiting[tup["order"]]
-            total = sum(part["cents"] for part in parts.values())
-            self.emit([tup["order"], total], anchors=list(parts.values()))
-            for part in parts.values():
-                self.ack(part)
+        first = self.waiting.pop(tup["order"], None)
+        if first is None:
+            self.waiting[tup["order"]] = tup
+        elif first["attempt"] == tup["attempt"]:
+            self.emit([tup["order"], first["cents"] + tup["cents"]], anchors=[first, tup])
+            self.ack(first)
+            self.ack(tup)
+        else:
+            # The older part belongs to a tree that has failed.
+            newer, older = (tup, first) if tup["attempt"] > first["attempt"] else (first, tup)
+            self.ack(older)
+            self.waiting[tup["order"]] = newer
 
 
 class Totals(Bolt):

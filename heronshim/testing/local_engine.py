@@ -284,7 +284,7 @@ class LocalEngine:
         elif mail.kind == Kind.OUTCOMES:
             forwarder.on_outcomes(mail.destination, mail.source, mail.payload)
         elif mail.kind == Kind.CREDIT:
-            forwarder.on_credit(decode_credit(mail.payload), self.now_ns)
+            forwarder.on_credit(mail.link, decode_credit(mail.payload), self.now_ns)
         else:
             assert mail.kind == Kind.CREDIT_REQUEST, mail.kind
             forwarder.on_credit_request(mail.link, decode_credit_request(mail.payload), self.now_ns)
