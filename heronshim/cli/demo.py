@@ -14,6 +14,7 @@ import typer
 from heronshim.cli.demo_board import DemoBoard, Moment, save_picture
 from heronshim.cli.engine import Engine
 from heronshim.cli.home import home_folder
+from heronshim.cli.master import connect
 from heronshim.cli.output import (
     JsonOption,
     Output,
@@ -149,7 +150,7 @@ def _watch(running: Running, order: _Order, start_s: float, started: float) -> M
     """Show how it goes until every line is acked and counted."""
     moment = Moment(order.expected.lines, 0, 0, 0.0, read_counts(order.results), start_s)
     silent_since = time.monotonic()
-    with running.client() as client, DemoBoard(quiet=order.quiet) as board:
+    with connect(running) as client, DemoBoard(quiet=order.quiet) as board:
         while True:
             running.engine.manager.poll()
             snapshot = _snapshot(client)

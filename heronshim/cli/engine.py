@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 from heronshim.cli.home import home_folder, topologies_folder
 from heronshim.cli.names import checked_name
 from heronshim.cli.settings import Settings, read_settings
-from heronshim.core.io.control_client import ControlClient
 from heronshim.core.io.launch_file import read_launch
 from heronshim.core.io.state_layout import TopologyState, topology_names
-from heronshim.core.io.tokens import read_secret
-from heronshim.core.master.messages import ALL_CONTAINERS, CommandKind, CommandReply
 from heronshim.core.spi import registry
-from heronshim.errors import NotFoundError, StateError
+from heronshim.errors import StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,9 +23,6 @@ if TYPE_CHECKING:
     from heronshim.core.spi.scheduler import Launch, Scheduler
     from heronshim.core.spi.state_manager import StateManager
     from heronshim.core.spi.uploader import Uploader
-
-ASK_TIMEOUT_S = 10.0
-"""A TMaster answers within milliseconds; one that was just replaced within a few seconds."""
 
 
 class Engine:
@@ -126,32 +120,8 @@ class Running:
         found: Scheduler = make(launch)
         return found
 
-    def client(self) -> ControlClient:
-        """Return a new link to its TMaster; the caller closes it.
-
-        Raises:
-            NotFoundError: nothing of it is on this host any more.
-        """
-        try:
-            secret = read_secret(self.launch().secret_path)
-        except NotFoundError as error:
-            msg = f'nothing of topology "{self.name}" is left on this host; kill it'
-            raise NotFoundError(msg) from error
-        return ControlClient(self._endpoint, self.record.id, secret, self.name)
-
-    def ask(
-        self,
-        kind: CommandKind,
-        timeout_s: float = ASK_TIMEOUT_S,
-        *,
-        container: int = ALL_CONTAINERS,
-        component: str = "",
-    ) -> CommandReply:
-        """Give one command to the TMaster and return its answer; see `ControlClient.call`."""
-        with self.client() as client:
-            return client.ask(kind, timeout_s, container=container, component=component)
-
-    def _endpoint(self) -> str | None:
+    def tmaster_endpoint(self) -> str | None:
+        """Return where its TMaster listens now; None while there is none."""
         self.engine.manager.poll()
         location = self.state.tmaster()
         return location.endpoint if location else None

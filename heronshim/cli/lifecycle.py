@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from heronshim.cli.engine import Engine
+from heronshim.cli.master import ask
 from heronshim.cli.names import NameArgument
 from heronshim.cli.output import (
     JsonOption,
@@ -76,7 +77,7 @@ def restart(
                 running.scheduler().restart([0])
             else:
                 wanted = ALL_CONTAINERS if container is None else container
-                running.ask(CommandKind.RESTART, container=wanted)
+                ask(running, CommandKind.RESTART, container=wanted)
             say(which)
         wait_until_running(running, steps, timeout)
     if as_json:
@@ -117,7 +118,7 @@ def kill(
 
 def _switch(topology: str, kind: CommandKind, state: str, as_json: bool) -> None:
     with Engine.open() as engine:
-        engine.find(topology).ask(kind)
+        ask(engine.find(topology), kind)
     if as_json:
         print_json({"topology": topology, "state": state})
     else:

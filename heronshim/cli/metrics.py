@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from heronshim.cli.board import COLUMNS, Board, cells
-from heronshim.cli.engine import ASK_TIMEOUT_S, Engine
+from heronshim.cli.engine import Engine
+from heronshim.cli.master import ASK_TIMEOUT_S, ask, connect
 from heronshim.cli.names import NameArgument
 from heronshim.cli.output import (
     JsonOption,
@@ -111,7 +112,7 @@ def errors(
     with Engine.open() as engine:
         running = engine.find(topology)
         _check_component(running, component)
-        found = running.ask(CommandKind.ERRORS, ASK_TIMEOUT_S, component=component).errors
+        found = ask(running, CommandKind.ERRORS, component=component).errors
     if wants_json(output, json):
         print_json({"topology": topology, "errors": [asdict(error) for error in found]})
         return
@@ -122,7 +123,7 @@ def errors(
 
 
 def _snapshot(running: Running, component: str = "") -> MetricsSnapshot:
-    reply = running.ask(CommandKind.METRICS, ASK_TIMEOUT_S, component=component)
+    reply = ask(running, CommandKind.METRICS, component=component)
     if reply.metrics is None:
         msg = "the TMaster's answer holds no metrics; does it run another heronshim version?"
         raise RemoteProtocolError(msg)
@@ -130,7 +131,7 @@ def _snapshot(running: Running, component: str = "") -> MetricsSnapshot:
 
 
 def _top_live(running: Running, interval_s: float) -> None:
-    with running.client() as client, Board(running.name) as board:
+    with connect(running) as client, Board(running.name) as board:
         while True:
             running.engine.manager.poll()
             try:

@@ -19,13 +19,13 @@ from heronshim.cli.output import (
     wants_json,
 )
 from heronshim.cli.submission import pack_topology
-from heronshim.core.plan.topology import GroupingKind
+from heronshim.cli.words import grouping_text
 from heronshim.errors import TopologyError
 from heronshim.instance.loader import load_in_child
 
 if TYPE_CHECKING:
     from heronshim.core.plan.physical import PackingPlan
-    from heronshim.core.plan.topology import Grouping, Topology
+    from heronshim.core.plan.topology import Topology
 
 MIB = 1 << 20
 app = typer.Typer(rich_markup_mode=None)
@@ -85,14 +85,6 @@ def plan(
         print_json(_value(logical, packing))
     else:
         _print(logical, packing)
-
-
-def grouping_text(grouping: Grouping) -> str:
-    """Return a grouping in a few words, such as "fields(word)"."""
-    kind = str(grouping.kind).replace("_", "-")
-    if grouping.kind is GroupingKind.CUSTOM:
-        return f"custom({grouping.object})"
-    return f"{kind}({', '.join(grouping.fields)})" if grouping.fields else kind
 
 
 def _value(logical: Topology, packing: PackingPlan) -> dict[str, Any]:

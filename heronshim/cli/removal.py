@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
+from heronshim.cli.master import connect
 from heronshim.config import TopologyOptions, parse_options
 from heronshim.core.io.launch_file import read_launch
 from heronshim.core.master.messages import CommandKind
@@ -69,7 +70,7 @@ def _drain(engine: Engine, name: str, steps: Steps, wait_s: float | None) -> boo
     with steps.step("drain") as say:
         try:
             running = engine.find(name)
-            with running.client() as client:
+            with connect(running) as client:
                 return _wait_for_trees(running, client, say, wait_s)
         except HeronshimError as error:
             say(f"not possible: {error}")

@@ -9,6 +9,7 @@ import typer
 
 from heronshim.cli.board import Board
 from heronshim.cli.engine import Engine
+from heronshim.cli.master import connect
 from heronshim.cli.names import DefinitionArgument, checked_name
 from heronshim.cli.output import (
     JsonOption,
@@ -176,7 +177,7 @@ def _watch(running: Running, duration_s: float | None, *, quiet: bool) -> Metric
     """Show the topology until it ends; return the last figures."""
     end = None if duration_s is None else time.monotonic() + duration_s
     snapshot = None
-    with running.client() as client, Board(running.name, quiet=quiet) as board:
+    with connect(running) as client, Board(running.name, quiet=quiet) as board:
         while end is None or time.monotonic() < end:
             running.engine.manager.poll()
             try:

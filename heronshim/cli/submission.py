@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.cli.engine import Running
+from heronshim.cli.master import connect
 from heronshim.cli.version import heronshim_version
 from heronshim.config import TopologyOptions, parse_options
 from heronshim.core.io.file_lock import write_whole
@@ -106,7 +107,7 @@ def wait_until_running(running: Running, steps: Steps, timeout_s: float) -> None
         DeadlineError: it took longer; says what is missing and where to look.
     """
     deadline = time.monotonic() + timeout_s
-    with running.client() as client:
+    with connect(running) as client:
         wanted = len(running.packing_plan.containers)
         with steps.step("containers") as say:
             while True:

@@ -1,13 +1,13 @@
-"""Verbs list and describe."""
+"""Verb describe."""
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from heronshim.cli.engine import ASK_TIMEOUT_S, Engine
+from heronshim.cli.engine import Engine
+from heronshim.cli.master import ask
 from heronshim.cli.names import NameArgument
 from heronshim.cli.output import (
     JsonOption,
@@ -19,7 +19,7 @@ from heronshim.cli.output import (
     print_table,
     wants_json,
 )
-from heronshim.cli.plan import grouping_text
+from heronshim.cli.words import age, grouping_text
 from heronshim.core.master.messages import CommandKind
 from heronshim.errors import HeronshimError, SchedulerError
 
@@ -30,33 +30,6 @@ if TYPE_CHECKING:
 app = typer.Typer(rich_markup_mode=None)
 
 
-@app.command("list")
-def list_topologies(output: OutputOption = Output.TABLE, json: JsonOption = False) -> None:
-    """List topologies with their state; asks no process, so that it answers at once."""
-    with Engine.open() as engine:
-        rows = [_row(engine, name) for name in engine.names()]
-    if wants_json(output, json):
-        print_json({"topologies": rows})
-        return
-    if not rows:
-        note("no topologies; start one: heronshim submit FILE[:CLASS]")
-        return
-    print_table(
-        ["name", "state", "age", "containers", "tasks", "user"],
-        [
-            [
-                row["name"],
-                row["state"],
-                _age(row["submit_time_s"]),
-                row["containers"],
-                row["tasks"],
-                row["user"],
-            ]
-            for row in rows
-        ],
-    )
-
-
 @app.command("describe")
 def describe(
     topology: NameArgument, output: OutputOption = Output.TABLE, json: JsonOption = False
@@ -65,7 +38,7 @@ def describe(
     with Engine.open() as engine:
         running = engine.find(topology)
         try:
-            status = running.ask(CommandKind.STATUS, ASK_TIMEOUT_S).status
+            status = ask(running, CommandKind.STATUS).status
         except HeronshimError as error:
             note(f"the TMaster does not answer: {error}")
             status = None
@@ -74,37 +47,6 @@ def describe(
         print_json(value)
     else:
         _print_description(value)
-
-
-def _row(engine: Engine, name: str) -> dict[str, Any]:
-    """Return what the state manager says of a topology; a damaged one is listed as such."""
-    try:
-        running = engine.find(name)
-        physical = running.state.physical_plan()
-        if running.state.tmaster() is None:
-            state = "starting" if physical is None else "without TMaster"
-        else:
-            state = "starting" if physical is None else str(physical.state)
-    except HeronshimError as error:
-        note(f"warning: {error}")
-        return {
-            "name": name,
-            "id": None,
-            "state": "damaged",
-            "submit_time_s": None,
-            "containers": None,
-            "tasks": None,
-            "user": None,
-        }
-    return {
-        "name": name,
-        "id": running.record.id,
-        "state": state,
-        "submit_time_s": running.record.submit_time_s,
-        "containers": len(running.packing_plan.containers),
-        "tasks": sum(component.task_count for component in running.topology.components),
-        "user": running.record.user,
-    }
 
 
 def _description(running: Running, status: TopologyStatus | None) -> dict[str, Any]:
@@ -184,7 +126,7 @@ def _supervisors(running: Running) -> dict[int, dict[str, Any]]:
 
 def _print_description(value: dict[str, Any]) -> None:
     print_line(f"{value['name']} ({value['id']}): {value['state']}")
-    print_line(f"submitted {_age(value['submit_time_s'])} ago by {value['user'] or 'unknown'}")
+    print_line(f"submitted {age(value['submit_time_s'])} ago by {value['user'] or 'unknown'}")
     print_line(f"work folder {value['work_dir']}")
     print_line()
     print_table(
@@ -229,13 +171,3 @@ def _process(process: dict[str, Any]) -> str:
 def _input(item: dict[str, Any]) -> str:
     stream = "" if item["stream"] == "default" else f":{item['stream']}"
     return f"{item['component']}{stream} by {item['grouping']}"
-
-
-def _age(submit_time_s: int | None) -> str:
-    if submit_time_s is None:
-        return "-"
-    seconds = max(0, int(time.time()) - submit_time_s)
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
-    return f"{seconds} s"
