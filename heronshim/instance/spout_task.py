@@ -144,6 +144,8 @@ class SpoutTask:
         self.meter.add("ack_count", 1)
         if self._calls_ack or self.context.hooks:
             self._guard(self.spout.ack, id_)
+        for hook in self.context.hooks:
+            hook.spout_ack(id_, 0.0)
 
     def open_copies(self, id_: Any, copies: int) -> tuple[int, list[int]]:
         """Open one tree with several copies; return its root and an edge for each copy.

@@ -50,10 +50,26 @@ class _Recorder(TaskHook):
     def __init__(self, log: _Log, component: str) -> None:
         self._log = log
         self._component = component
+        self._opening = False
 
     def emit(self, values: Sequence[Any], stream: str, tasks: Sequence[int]) -> None:
         """Note an emit."""
-        self._log.emitted[self._component, stream].append(list(values))
+        if not self._opening:
+            self._log.emitted[self._component, stream].append(list(values))
+
+    def while_opening(self, send: Callable[..., Sequence[int]]) -> Callable[..., Sequence[int]]:
+        """Return an emit for open and prepare: then the engine calls hooks for some emits only."""
+
+        def emit(values: Sequence[Any], **keywords: Any) -> Sequence[int]:
+            self._opening = True
+            try:
+                tasks = send(values, **keywords)
+            finally:
+                self._opening = False
+            self.emit(values, keywords.get("stream", DEFAULT_STREAM), tasks)
+            return tasks
+
+        return emit
 
     def spout_ack(self, message_id: Any, latency_ms: float) -> None:
         """Note a message id."""
@@ -304,16 +320,8 @@ class LocalTopology:
             recorder = _Recorder(self._log, context.component_id)
             context.add_hook(recorder)
             self._objects[context.task_id] = made
-            # The engine calls hooks for emits only after this call.
-            send = made.emit
-
-            def emit(values: Sequence[Any], **keywords: Any) -> Sequence[int]:
-                tasks = send(values, **keywords)
-                recorder.emit(values, keywords.get("stream", DEFAULT_STREAM), tasks)
-                return tasks
-
             changed: Any = made
-            changed.emit = emit
+            changed.emit = recorder.while_opening(made.emit)
             call(config, context)
 
         return opened
