@@ -131,7 +131,7 @@ def _extract_entry(
     package: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, folder: Path
 ) -> None:
     path = folder / entry.filename
-    if entry.is_dir():
+    if _is_folder(entry):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -186,10 +186,9 @@ def _entries_problems(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) 
     if len(entries) > ENTRIES_MAX:
         yield f"has {len(entries)} entries, at most {ENTRIES_MAX} are allowed"
     for entry in entries:
-        # filename is cut at a zero byte, orig_filename is what the package says.
         yield from _entry_problems(entry)
-    files = [entry.orig_filename for entry in entries if not entry.is_dir()]
-    folders = [entry.orig_filename.removesuffix("/") for entry in entries if entry.is_dir()]
+    files = [entry.orig_filename for entry in entries if not _is_folder(entry)]
+    folders = [entry.orig_filename.removesuffix("/") for entry in entries if _is_folder(entry)]
     yield from _names_problems(files, folders)
     unpacked = sum(entry.file_size for entry in entries)
     packed = sum(entry.compress_size for entry in entries)
@@ -201,6 +200,9 @@ def _entries_problems(archive: zipfile.ZipFile, entries: list[zipfile.ZipInfo]) 
 
 def _entry_problems(entry: zipfile.ZipInfo) -> Iterator[str]:
     name = f"entry {entry.orig_filename[:100]!a}"
+    # zipfile cuts a name at a zero byte, and takes another one from a field of newer zips.
+    if entry.filename != entry.orig_filename:
+        yield f"{name} has a zero byte or a second name"
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if entry.flag_bits & _ENCRYPTED_FLAGS:
         yield f"{name} is encrypted"
@@ -208,9 +210,9 @@ def _entry_problems(entry: zipfile.ZipInfo) -> Iterator[str]:
         yield f"{name} is compressed by method {entry.compress_type}, not stored or deflated"
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         yield f"{name} is a link, device or pipe"
-    if entry.is_dir() and entry.file_size:
+    if _is_folder(entry) and entry.file_size:
         yield f"{name} is a folder with content"
-    if not entry.is_dir() and kind == stat.S_IFDIR:
+    if not _is_folder(entry) and kind == stat.S_IFDIR:
         yield f"{name} is a folder by its mode and a file by its name"
 
 
@@ -247,6 +249,11 @@ def _name_problems(name: str) -> Iterator[str]:
             yield f"{shown} is absolute or has an empty part, . or .."
         if len(part.encode()) > PART_BYTES_MAX:
             yield f"{shown} has a part over {PART_BYTES_MAX} bytes"
+
+
+def _is_folder(entry: zipfile.ZipInfo) -> bool:
+    # ZipInfo.is_dir fails for an empty name.
+    return entry.filename.endswith("/")
 
 
 def _key(name: str) -> str:

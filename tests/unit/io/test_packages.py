@@ -182,7 +182,16 @@ def test_hostile_names(tmp_path: Path, folder: Path, name: str, problem: str) ->
 def test_a_zero_byte_in_a_name(tmp_path: Path, folder: Path) -> None:
     """zipfile cuts a name there; other tools may not."""
     content = changed(zipped(("good.py_../x", b"")), b"good.py_../x", b"good.py\0../x")
-    assert "is not printable" in refused(tmp_path, folder, content)
+    message = refused(tmp_path, folder, content)
+    assert message == f"entry 'good.py\\x00../x' has a zero byte or a second name{AGAIN}"
+
+
+def test_an_empty_name(tmp_path: Path, folder: Path) -> None:
+    content = bytearray(zipped(("a", b"")))
+    entry = content.index(b"PK\1\2")
+    content[entry + 28] = 0
+    content[entry + 30] = 1
+    assert refused(tmp_path, folder, bytes(content)) == f"entry '' {TRAVERSAL}{AGAIN}"
 
 
 @pytest.mark.parametrize(
