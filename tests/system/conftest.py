@@ -211,9 +211,7 @@ def dummy_topology(
         folder = tmp_path / name
         for part in ("told", "seen"):
             (folder / part).mkdir(parents=True)
-        work_dir = heronshim_home.path / "topologies" / name
-        work_dir.mkdir(parents=True, mode=0o700)
-        secret = work_dir / "secret"
+        secret = folder / "secret"
         secret.write_text("5e" * 32)
         secret.chmod(0o600)
         kinds = ("tmaster", "stmgr", "metricsmgr", "python")
@@ -221,7 +219,7 @@ def dummy_topology(
         launch = Launch(
             topology=name,
             topology_id=f"{name}-1",
-            work_dir=str(work_dir),
+            work_dir=str(heronshim_home.path / "topologies" / name),
             socket_dir=str(heronshim_home.sockets),
             secret_path=str(secret),
             python=sys.executable,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import fields as dataclass_fields
 from pathlib import Path
 from typing import Any
@@ -58,8 +59,10 @@ def write_launch(launch: Launch) -> Path:
     """
     path = Path(launch.work_dir) / LAUNCH_FILE
     text = json.dumps(launch.to_json_value(), indent=1) + "\n"
+    # Several clients may start one topology at once: each has a file of its own until the rename.
+    temporary = path.with_name(f".launch.{os.urandom(4).hex()}.new")
     try:
-        write_whole(path, text.encode(), path.with_suffix(".new"))
+        write_whole(path, text.encode(), temporary)
     except OSError as error:
         msg = f"launch file {path} cannot be written: {error}"
         raise StateError(msg) from error

@@ -159,6 +159,10 @@ class LocalScheduler:
                     return self._exchange(peer, request, deadline)
                 except _NOT_LISTENING:
                     problem = self._start_launcher(left_s)
+                except BlockingIOError:
+                    # Linux says so, without waiting, when the listener's backlog is full.
+                    problem = "too many clients at once"
+                    time.sleep(_PAUSE_S)
                 except _BROKEN_OFF as error:
                     problem = str(error)
                 except TimeoutError:
