@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from pathlib import Path
 
@@ -19,8 +20,13 @@ def home_path() -> Path:
     """
     given = os.environ.get(HOME_VARIABLE, "")
     try:
-        path = Path(given).expanduser() if given else Path.home() / ".heronshim"
-    except RuntimeError as error:
+        if given:
+            path = Path(given).expanduser()
+        elif os.environ.get("HOME", ""):
+            path = Path.home() / ".heronshim"
+        else:
+            path = Path(pwd.getpwuid(os.getuid()).pw_dir) / ".heronshim"
+    except (KeyError, RuntimeError) as error:
         msg = f"this user has no home folder; set {HOME_VARIABLE} to a folder of yours"
         raise ConfigError(msg) from error
     if not path.is_absolute():

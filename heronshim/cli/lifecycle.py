@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import time
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,9 +24,13 @@ from heronshim.cli.progress import Steps
 from heronshim.cli.removal import remove_topology
 from heronshim.cli.submission import wait_until_running
 from heronshim.core.master.messages import ALL_CONTAINERS, CommandKind
-from heronshim.errors import NotFoundError
+from heronshim.errors import DeadlineError, NotFoundError
+
+if TYPE_CHECKING:
+    from heronshim.cli.engine import Running
 
 START_TIMEOUT_S = 60.0
+POLL_S = 0.05
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -72,12 +77,7 @@ def restart(
         confirm(f'Restart {which} of topology "{topology}"?', yes)
         steps = Steps(quiet=as_json)
         with steps.step("restart") as say:
-            if container == 0:
-                # The TMaster cannot be asked to end itself and answer.
-                running.scheduler().restart([0])
-            else:
-                wanted = ALL_CONTAINERS if container is None else container
-                ask(running, CommandKind.RESTART, container=wanted)
+            _restart(running, container, timeout)
             say(which)
         wait_until_running(running, steps, timeout)
     if as_json:
@@ -114,6 +114,38 @@ def kill(
         print_json({"topology": topology, "killed": True, "drained": drained})
     else:
         print_line(f'topology "{topology}" killed')
+
+
+def _restart(running: Running, container: int | None, timeout_s: float) -> None:
+    """Give the order and wait until the new processes are there, whether or not they work yet."""
+    before = _generations(running)
+    if container == 0:
+        # The TMaster cannot be asked to end itself and answer.
+        running.scheduler().restart([0])
+    else:
+        wanted = ALL_CONTAINERS if container is None else container
+        ask(running, CommandKind.RESTART, container=wanted)
+    awaited = {container} if container is not None else set(before) - {0}
+    deadline = time.monotonic() + timeout_s
+    while awaited:
+        if time.monotonic() >= deadline:
+            numbers = ", ".join(map(str, sorted(awaited)))
+            msg = f"containers {numbers} are not back in time; see: heronshim logs {running.name}"
+            raise DeadlineError(msg)
+        time.sleep(POLL_S)
+        now = _generations(running)
+        awaited = {number for number in awaited if now.get(number) == before.get(number)}
+
+
+def _generations(running: Running) -> dict[int, tuple[int, int]]:
+    """Return what changes when a container's main process is another: ids of it."""
+    running.engine.manager.poll()
+    plan, location = running.state.physical_plan(), running.state.tmaster()
+    containers = plan.containers if plan else ()
+    found = {item.id: (item.stmgr_pid, item.stmgr_incarnation) for item in containers}
+    if location is not None:
+        found[0] = (location.pid, location.leader_epoch)
+    return found
 
 
 def _switch(topology: str, kind: CommandKind, state: str, as_json: bool) -> None:
