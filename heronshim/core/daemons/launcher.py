@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import shutil
 import sys
 import time
 from contextlib import suppress
@@ -38,6 +37,7 @@ from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.processes import kill_marked
 from heronshim.core.io.rotating_log import rotate_own_output
 from heronshim.core.io.socket_files import checked_folder, launcher_socket_path
+from heronshim.core.io.work_folder import remove_folder
 from heronshim.core.spi.scheduler import ContainerStatus
 from heronshim.errors import (
     DeadlineError,
@@ -253,7 +253,7 @@ class Launcher:
         """Remove sockets and the work folder; return whether that was possible."""
         self._supervisors.remove_sockets()
         try:
-            shutil.rmtree(self._work_dir)
+            remove_folder(Path(self._work_dir))
         except OSError as error:
             msg = f"work folder {self._work_dir} cannot be removed: {error}"
             self._answer_killers(SchedulerError(msg))
@@ -299,7 +299,7 @@ def _serve(work_dir: str, socket_dir: str, ready: Callable[[int], None]) -> None
         with file_lock(folder / "launcher.lock", 0):
             if not (folder / LAUNCH_FILE).exists():
                 # A kill ended in between; it had removed all but what we have just made.
-                shutil.rmtree(folder)
+                remove_folder(folder)
                 ready(EXIT_NOTHING_THERE)
                 return
             launcher = Launcher(work_dir, socket_dir, stop)

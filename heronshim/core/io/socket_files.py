@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from pathlib import Path
 
@@ -48,7 +47,7 @@ def socket_path(folder: Path) -> Path:
     Raises:
         StateError: the path would be longer than a Unix socket's may be.
     """
-    return _short(folder / secrets.token_hex(4))
+    return _short(folder / os.urandom(4).hex())
 
 
 def launcher_socket_path(folder: Path, work_dir: str) -> Path:

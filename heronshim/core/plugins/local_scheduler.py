@@ -7,7 +7,6 @@ there. The command line and the TMaster each make one of their own from the topo
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import struct
 import subprocess
@@ -101,7 +100,7 @@ class LocalScheduler:
         if not self._exists():
             return
         try:
-            self._call(Request(secrets.token_hex(8), Order.KILL), KILL_TIMEOUT_S)
+            self._call(Request(_request_id(), Order.KILL), KILL_TIMEOUT_S)
         except _NothingThereError:
             return
 
@@ -110,7 +109,7 @@ class LocalScheduler:
         if not self._exists():
             return []
         try:
-            reply = self._call(Request(secrets.token_hex(8), Order.STATUS), ORDER_TIMEOUT_S)
+            reply = self._call(Request(_request_id(), Order.STATUS), ORDER_TIMEOUT_S)
         except _NothingThereError:
             return []
         return list(reply.containers)
@@ -132,7 +131,7 @@ class LocalScheduler:
         plans: tuple[ContainerPlan, ...] = (),
         ids: tuple[int, ...] = (),
     ) -> None:
-        request = Request(secrets.token_hex(8), order, launch, plans, ids)
+        request = Request(_request_id(), order, launch, plans, ids)
         try:
             self._call(request, ORDER_TIMEOUT_S)
         except _NothingThereError as error:
@@ -238,6 +237,10 @@ class LocalScheduler:
 
 class _NothingThereError(Exception):
     """There is no topology in the work folder."""
+
+
+def _request_id() -> str:
+    return os.urandom(8).hex()
 
 
 def _peer_identity(peer: socket.socket) -> ProcessIdentity | None:
