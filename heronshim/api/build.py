@@ -45,8 +45,10 @@ def build(draft: Draft, shown: Callable[[str], str] = str) -> Built:
         problems.add(source, text)
     ids = _ids(draft, problems)
     specs = {id(member.spec): member.spec for member in draft.members}
+    final = {member.id: ids[id(member.spec)] for member in draft.members if id(member.spec) in ids}
+    sources = {id(member.spec): final.get(member.id, "") for member in draft.replaced} | ids
     components = [
-        _component(component_id, spec, ids, problems, shown)
+        _component(component_id, spec, sources, problems, shown)
         for identity, component_id in ids.items()
         if isinstance(spec := specs[identity], ComponentSpec)
     ]

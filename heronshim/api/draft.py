@@ -28,6 +28,8 @@ class Draft:
     name: str
     declaration: Declaration
     members: list[Member] = field(default_factory=list)
+    replaced: list[Member] = field(default_factory=list)
+    """Members of a base class that a subclass has others for; inputs may still refer to them."""
     options: Mapping[str, object] = field(default_factory=dict)
     options_declaration: Declaration | None = None
     config: Mapping[str, object] = field(default_factory=dict)

@@ -5,7 +5,7 @@ All checks happen when the topology is built, so that an author sees every probl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias, final
 
@@ -101,7 +101,7 @@ class ComponentSpec:
 Source: TypeAlias = ComponentSpec | StreamRef | str
 """What a bolt consumes: a component (its default stream) or one of its streams; text is an id."""
 
-Inputs: TypeAlias = Iterable[Source] | Mapping[Source, "Grouping"]
+Inputs: TypeAlias = Sequence[Source] | Mapping[Source, "Grouping"]
 """Inputs of a bolt: a list means shuffle grouping for each, a mapping names the groupings."""
 
 Outputs: TypeAlias = Sequence[str] | Mapping[str, Sequence[str] | Stream]

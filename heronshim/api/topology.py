@@ -67,7 +67,8 @@ class Topology(metaclass=_TopologyMeta):
     """A topology: a subclass whose attributes are specs.
 
     An attribute's name is the component's id, the class's name the topology's (or
-    `class WordCount(Topology, name="word-count")`). A subclass has the components of its base.
+    `class WordCount(Topology, name="word-count")`). A subclass has the components of its base, but
+    for those that it assigns anew: inputs of the base's other components then mean the new ones.
     """
 
     options: ClassVar[Mapping[str, object]] = {}
@@ -95,6 +96,7 @@ def class_draft(topology: type[Topology], name: str | None = None) -> Draft:
         if not isinstance(cls, _TopologyMeta) or cls is Topology:
             continue
         body = cls.__declared__
+        draft.replaced += [member for member in draft.members if member.id in body]
         draft.members = [member for member in draft.members if member.id not in body]
         draft.members += [member for member in body.members if member.id not in _TAKEN]
         for key, value in body.items():
