@@ -93,6 +93,7 @@ class StreamManager:
             for container, peer in list(self._peers.items()):
                 self._read_peer(container, peer, now_ns)
             self._read_master(now_ns)
+            self._forwarder.retry(now_ns)
             self._give_and_ask()
             self._poller.poll(self._wait_ms())
         self._close()
@@ -122,7 +123,7 @@ class StreamManager:
         link, payload = frame.link, frame.payload.buffer
         try:
             if frame.kind == Kind.CREDIT:
-                self._forwarder.on_credit(decode_credit(payload), now_ns)
+                self._forwarder.on_credit(link.number, decode_credit(payload), now_ns)
             elif frame.kind == Kind.CREDIT_REQUEST:
                 self._forwarder.on_credit_request(
                     link.number, decode_credit_request(payload), now_ns
@@ -148,7 +149,9 @@ class StreamManager:
                 break
             if frame.kind == Kind.CREDIT:
                 try:
-                    self._forwarder.on_credit(decode_credit(frame.payload.buffer), now_ns)
+                    self._forwarder.on_credit(
+                        -container, decode_credit(frame.payload.buffer), now_ns
+                    )
                 except RemoteProtocolError as error:
                     log_event("WARNING", "bad_frame", peer=container, error=str(error))
         for event in peer.take_events():

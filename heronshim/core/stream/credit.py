@@ -3,8 +3,9 @@
 All senders to one destination task share its window: what that task consumed in the last two
 seconds, at most WINDOW_BYTES_MAX and at least WINDOW_BYTES_MIN, so that a slow task cannot make
 its hop hold more than about two seconds of its work. All windows of a process come out of one
-pool. A frame may overdraw: a sender with any credit may send one frame of any size, so credit
-never falls below minus the largest frame. (ARCHITECTURE.md, D4.)
+pool, divided evenly. A frame may overdraw: a sender with any credit may send one frame of any
+size, so credit never falls below minus the largest frame. A sender that asks and has nothing here
+gets one frame through even when others hold everything. (ARCHITECTURE.md, D4.)
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ class CreditReceiver:
 
     def __init__(self, pool_bytes: int = POOL_BYTES) -> None:
         self._pool_bytes = pool_bytes
+        self._held_bytes = 0
         self._destinations: dict[int, _Destination] = {}
         self._grants: dict[int, dict[int, int]] = {}
 
@@ -109,6 +111,7 @@ class CreditReceiver:
         destination = self._destination(task, now_ns)
         destination.queued -= cost_bytes
         destination.consumed += cost_bytes
+        self._held_bytes -= cost_bytes
         if now_ns - destination.history_ns >= HISTORY_NS // 2:
             self._resize(destination, now_ns)
         state = destination.senders.get(sender)
@@ -125,6 +128,7 @@ class CreditReceiver:
             state = destination.senders.pop(sender, None)
             if state is not None:
                 destination.outstanding -= state.outstanding
+                self._held_bytes -= state.outstanding
         self._grants.pop(sender, None)
 
     def take_grants(self) -> dict[int, dict[int, int]]:
@@ -141,11 +145,18 @@ class CreditReceiver:
         """Bytes that wait here for all tasks."""
         return sum(destination.queued for destination in self._destinations.values())
 
+    def held_bytes(self) -> int:
+        """Bytes that wait here or may still come by what was granted."""
+        return self._held_bytes
+
     def check_invariants(self) -> None:
         """Assert that the sums of senders equal their destination's."""
         for destination in self._destinations.values():
             known = sum(state.outstanding for state in destination.senders.values())
             assert known == destination.outstanding
+            assert destination.queued >= 0
+        every = self._destinations.values()
+        assert self._held_bytes == sum(each.outstanding + each.queued for each in every)
 
     def _destination(self, task: int, now_ns: int) -> _Destination:
         destination = self._destinations.get(task)
@@ -168,18 +179,21 @@ class CreditReceiver:
 
     def _serve(self, task: int, destination: _Destination, sender: int) -> None:
         state = destination.senders[sender]
-        share = destination.window // len(destination.senders)
+        window = min(destination.window, self._pool_bytes // len(self._destinations))
+        share = window // len(destination.senders)
         wanted = share - max(state.outstanding, 0) - state.queued
-        free = destination.window - max(destination.outstanding, 0) - destination.queued
+        free = window - max(destination.outstanding, 0) - destination.queued
+        free = min(free, self._pool_bytes - self._held_bytes)
         grant = min(wanted, free) - min(state.outstanding, 0)
         if grant < share // 4 and not (state.hungry and grant > 0):
-            # Holders that fell silent may keep the window: one frame is let through all the same,
+            # Holders that fell silent may keep the window: one frame goes through all the same,
             # so that a sender with nothing here is never starved.
             if not (state.hungry and state.outstanding <= 0 and state.queued <= 0):
                 return
             grant = 1 - state.outstanding
         state.outstanding += grant
         destination.outstanding += grant
+        self._held_bytes += grant
         state.hungry = False
         tasks = self._grants.setdefault(sender, {})
         tasks[task] = tasks.get(task, 0) + grant

@@ -51,6 +51,7 @@ class Forwarder:
         self._metrics: deque[tuple[int, Any]] = deque()
         self._metrics_bytes = 0
         self._known: frozenset[int] = frozenset()
+        self._refused: set[int] = set()
         self.receiver = CreditReceiver()
         self.sender = CreditSender()
         self.wanted: dict[int, dict[int, int]] = {}
@@ -61,7 +62,7 @@ class Forwarder:
         """Frames for tasks that the plan does not have, dropped."""
         self.metrics_dropped_count = 0
         self.send_refused_count = 0
-        """Data frames that credit allowed and the socket did not take: a bug of ours."""
+        """Frames that a bound link did not take: it is ending, or full, which credit excludes."""
 
     def set_tasks(self, tasks: Iterable[int]) -> None:
         """Take the tasks of a plan; frames for others are dropped."""
@@ -106,15 +107,12 @@ class Forwarder:
         cost_bytes = frame_cost_bytes(self._sizeof(payload))
         self.receiver.on_frame(link, destination, cost_bytes, now_ns)
         queue = self._queues.get(destination)
-        if not queue and self.sender.may_send(destination):
-            target = self._links[destination]
-            if self._send(target, kind, destination, source, payload):
-                self.sender.spend(destination, cost_bytes)
-                self.forwarded_bytes += cost_bytes
-                self.forwarded_frames += 1
-                self.receiver.on_consumed(link, destination, cost_bytes, now_ns)
-                return
-            self.send_refused_count += destination in self._links
+        may_go = not queue and self.sender.may_send(destination)
+        if may_go and self._try(destination, kind, source, payload):
+            self.sender.spend(destination, cost_bytes)
+            self.forwarded_bytes += cost_bytes
+            self.receiver.on_consumed(link, destination, cost_bytes, now_ns)
+            return
         if queue is None:
             queue = self._queues[destination] = deque()
         queue.append(Waiting(kind, source, payload, cost_bytes, link))
@@ -125,14 +123,11 @@ class Forwarder:
         if destination not in self._known:
             self.unknown_task_count += 1
             return
-        target = self._links.get(destination)
         queue = self._queues.get(destination)
-        if target is None or not self._send(target, Kind.OUTCOMES, destination, source, payload):
+        if queue or not self._try(destination, Kind.OUTCOMES, source, payload):
             if queue is None:
                 queue = self._queues[destination] = deque()
             queue.append(Waiting(Kind.OUTCOMES, source, payload, 0, 0))
-            return
-        self.forwarded_frames += 1
 
     def on_metrics(self, source: int, payload: Any) -> None:
         """Hand a report to the container's metrics manager, or keep it for a while."""
@@ -148,17 +143,27 @@ class Forwarder:
             self._metrics_bytes -= self._sizeof(dropped)
             self.metrics_dropped_count += 1
 
-    def on_credit(self, grants: Iterable[tuple[int, int]], now_ns: int) -> None:
-        """The next hop granted (task, bytes): send what waits."""
+    def on_credit(self, link: int, grants: Iterable[tuple[int, int]], now_ns: int) -> None:
+        """The next hop granted (task, bytes) for tasks behind `link`: send what waits."""
         for task, grant_bytes in grants:
-            self.sender.granted(task, grant_bytes)
-            self._drain(task, now_ns)
+            if self._links.get(task) == link:
+                self.sender.granted(task, grant_bytes)
+                self._drain(task, now_ns)
 
     def on_credit_request(self, link: int, tasks: Iterable[int], now_ns: int) -> None:
         """A sender without credit asks for it."""
         for task in tasks:
             if task in self._known:
                 self.receiver.on_request(link, task, now_ns)
+
+    def retry(self, now_ns: int) -> None:
+        """Send again what live links did not take. Call it once a turn."""
+        if self._refused:
+            refused, self._refused = self._refused, set()
+            for task in refused:
+                self._drain(task, now_ns)
+        if self._metrics:
+            self._drain_metrics()
 
     def queued_bytes(self) -> int:
         """Bytes of data frames that wait here."""
@@ -175,23 +180,33 @@ class Forwarder:
     def _drain(self, task: int, now_ns: int = 0) -> None:
         """Send what waits for a task as far as credit goes; outcomes need none."""
         queue = self._queues.get(task)
-        target = self._links.get(task)
-        if not queue or target is None:
+        if not queue or task not in self._links:
             return
         while queue:
             frame = queue[0]
             if frame.kind != Kind.OUTCOMES and not self.sender.may_send(task):
                 break
-            if not self._send(target, frame.kind, task, frame.source, frame.payload):
+            if not self._try(task, frame.kind, frame.source, frame.payload):
                 return
             queue.popleft()
-            self.forwarded_frames += 1
             if frame.kind != Kind.OUTCOMES:
                 self.sender.spend(task, frame.cost_bytes)
                 self.forwarded_bytes += frame.cost_bytes
                 self.receiver.on_consumed(frame.link, task, frame.cost_bytes, now_ns)
         if queue:
             self._ask(task)
+
+    def _try(self, task: int, kind: int, source: int, payload: Any) -> bool:
+        """Send to a task's link, if it has one; what is refused is due again at `retry`."""
+        target = self._links.get(task)
+        if target is None:
+            return False
+        if self._send(target, kind, task, source, payload):
+            self.forwarded_frames += 1
+            return True
+        self.send_refused_count += 1
+        self._refused.add(task)
+        return False
 
     def _ask(self, task: int) -> None:
         target = self._links.get(task)
