@@ -12,6 +12,7 @@ from heronshim.core.master.events import (
     PlanNotStored,
     PlanStored,
     PushPlan,
+    RefuseLink,
     RestartAnswered,
     RestartContainers,
     SendReply,
@@ -50,6 +51,7 @@ class World:
         self.leader_epoch = 0
         self.link = 0
         self.links: dict[int, int] = {}
+        self.refused: set[int] = set()
         self.durable: PhysicalPlan | None = None
         self.pushed_epochs: list[tuple[int, int]] = []
         self.new_leader()
@@ -84,6 +86,8 @@ class World:
                     assert plan == self.durable
                     assert link in self.links.values()
                     self.pushed_epochs.append((plan.leader_epoch, plan.plan_epoch))
+                case RefuseLink(link):
+                    self.refused.add(link)
                 case RestartContainers(request_id):
                     assert request_id not in self.restarted
                     self.restarted.append(request_id)
@@ -100,12 +104,15 @@ class World:
         match name:
             case "join":
                 container, incarnation = values
+                before = dict(self.links)
                 self.link += 1
                 self.links[container] = self.link
                 register = StmgrRegister(
                     container, "h", f"ipc://{container}-{incarnation}", 1, incarnation
                 )
                 self.handle(StmgrRegistered(self.link, f"stmgr-{container}", register))
+                if self.link in self.refused:
+                    self.links = before
             case "leave":
                 if values[0] in self.links:
                     self.handle(LinkEnded(self.links.pop(values[0])))
