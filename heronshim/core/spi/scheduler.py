@@ -63,7 +63,7 @@ class ContainerStatus:
 
 
 class Scheduler(Protocol):
-    """Starts and stops the containers of one topology.
+    """Starts and stops the containers of one topology. Made with the topology's Launch alone.
 
     Each call blocks until the scheduler has taken the order (not until the container is up) and
     may be repeated: an order already carried out is not done twice. Errors: SchedulerError.

@@ -15,7 +15,8 @@ from heronshim.core.daemons.supervised import ProcessState
 from heronshim.core.io.child import ContainerStart
 from heronshim.core.io.logs import StopRequest
 from heronshim.core.plan.physical import ContainerPlan, ProcessPlan, Resources
-from heronshim.core.plugins.local_options import LocalOptions
+from heronshim.core.plan.topology import Language
+from heronshim.core.plugins.local_options import KINDS, LocalOptions
 from heronshim.core.spi.scheduler import Launch
 from heronshim.errors import ConfigError
 
@@ -99,6 +100,10 @@ def test_command_of_a_kind_can_be_replaced() -> None:
     options = LocalOptions.parse({"commands": '{"python": ["taskset", "1", "x"]}'})
     assert options.argv("python", "/p") == ("taskset", "1", "x")
     assert options.argv("stmgr", "/p")[0] == "/p"
+
+
+def test_each_language_is_a_kind_of_process() -> None:
+    assert {language.value for language in Language} <= set(KINDS)
 
 
 @pytest.mark.parametrize(
