@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heronshim.core.io.packages import pack
 from heronshim.core.io.processes import identify, wait_ended
 from heronshim.core.io.tokens import token_matches
+from heronshim.core.plugins.local_uploader import LocalUploader
 
 pytestmark = pytest.mark.system
 DEADLINE_S = 30.0
@@ -238,3 +243,47 @@ def test_supervisor_by_hand_says_how_it_is_started() -> None:
     assert alone.returncode == 1
     assert "use heronshim submit" in alone.stderr
     assert "Traceback" not in alone.stderr
+
+
+def with_package(dummy: Any, root: Path, **changes: str) -> Any:
+    """Return the topology with a package that holds words.py."""
+    module, package = root / "words.py", root / "words.zip"
+    module.write_text("WORDS = 3\n")
+    pack({"words.py": module}, package)
+    options = {"root": str(root / "store")}
+    launch = replace(
+        dummy.launch,
+        package_uri=LocalUploader(options).upload(package, "words"),
+        package_sha256=hashlib.sha256(package.read_bytes()).hexdigest(),
+        uploader_options=options,
+    )
+    return replace(dummy, launch=replace(launch, **changes))
+
+
+def test_instances_start_when_their_package_is_there(dummy: Any, tmp_path: Path) -> None:
+    dummy = with_package(dummy, tmp_path)
+    run_containers(dummy, dummy.plan(1, "count-1"))
+    facts = dummy.wait_start("count-1")
+    assert Path(facts["start"]["package_dir"], "words.py").read_text() == "WORDS = 3\n"
+    assert dummy.wait_event(1, "process_ended", process="package")["exit_code"] == 0
+
+
+def test_package_is_not_fetched_twice_by_a_container(dummy: Any, tmp_path: Path) -> None:
+    dummy = with_package(dummy, tmp_path)
+    run_containers(dummy, dummy.plan(1, "count-1"))
+    dummy.wait_start("count-1")
+    shutil.rmtree(tmp_path / "store")
+    dummy.scheduler.restart([1])
+    dummy.wait_start("count-1", 2)
+    log = (dummy.container_folder(1) / "logs" / "package.log").read_text()
+    assert log.count("fetched=True") == 1
+    assert log.count("fetched=False") == 1
+
+
+def test_wrong_package_starts_no_instance_and_says_why(dummy: Any, tmp_path: Path) -> None:
+    dummy = with_package(dummy, tmp_path, package_sha256="00" * 32)
+    run_containers(dummy, dummy.plan(1, "count-1"))
+    event = dummy.wait_event(1, "process_ended", process="package", restart_in_s=0.2)
+    assert "submitted was 0000" in event["output_tail"]
+    assert dummy.starts("count-1") == []
+    dummy.wait_start("stmgr-1")
