@@ -52,11 +52,12 @@ from heronshim.core.master.messages import (
 )
 from heronshim.core.master.requests import Requests
 from heronshim.core.master.retry import Retry
-from heronshim.core.plan.physical import PhysicalContainer, PhysicalPlan, TopologyState
+from heronshim.core.plan.physical import PhysicalPlan, TopologyState
+from heronshim.core.plan.physical_plan import RegisteredStmgr, build_physical_plan
 from heronshim.errors import ErrorCode, LocalProtocolError
 
 if TYPE_CHECKING:
-    from heronshim.core.plan.physical import PackingPlan, ProcessPlan
+    from heronshim.core.plan.physical import PackingPlan
     from heronshim.core.plan.topology import Topology
 
 PUSH_AGAIN_NS = 2_000_000_000
@@ -88,6 +89,7 @@ class TMaster:
         liveness_limit_ns: int,
     ) -> None:
         self._topology = topology
+        self._packing_plan = packing
         self._packing = {container.id: container for container in packing.containers}
         self._leader_epoch = leader_epoch
         self._liveness_limit_ns = liveness_limit_ns
@@ -234,10 +236,7 @@ class TMaster:
             self._store_wanted = True
         if self._plan is None:
             self._store_wanted = not self.absent_containers()
-        elif (
-            _physical(register, self._packing[register.container].processes)
-            not in (self._storing or self._plan).containers
-        ):
+        elif _in_plan(self._storing or self._plan, register.container) != _known(register):
             self._store_wanted = True
         effects = self._store_if_wanted()
         if self._plan is not None and self._plan.leader_epoch == self._leader_epoch:
@@ -309,20 +308,15 @@ class TMaster:
 
     def _build(self) -> PhysicalPlan:
         """Return the plan of what is registered, and for the rest of what was known before."""
-        before = {} if self._plan is None else {item.id: item for item in self._plan.containers}
-        containers = []
-        for id_, packed in sorted(self._packing.items()):
-            stmgr = self._stmgrs.get(id_)
-            containers.append(
-                before[id_] if stmgr is None else _physical(stmgr.register, packed.processes)
-            )
-        return PhysicalPlan(
+        registered = {id_: _known(stmgr.register) for id_, stmgr in self._stmgrs.items()}
+        return build_physical_plan(
+            self._topology,
+            self._packing_plan,
+            registered,
             plan_epoch=self._epoch,
             leader_epoch=self._leader_epoch,
-            topology=self._topology,
-            containers=tuple(containers),
             state=self._state,
-            recovery_epoch=0 if self._plan is None else self._plan.recovery_epoch,
+            previous=self._plan,
         )
 
     def _store_ended(self, event: PlanStored | PlanNotStored, now_ns: int) -> list[Effect]:
@@ -421,16 +415,21 @@ class TMaster:
         return [RestartContainers(command.request_id, ids)]
 
 
-def _physical(register: StmgrRegister, processes: tuple[ProcessPlan, ...]) -> PhysicalContainer:
-    """Return a live container as it registered."""
-    return PhysicalContainer(
-        id=register.container,
-        host=register.host,
-        peer_endpoint=register.peer_endpoint,
-        stmgr_pid=register.pid,
-        stmgr_incarnation=register.incarnation,
-        processes=processes,
+def _known(register: StmgrRegister) -> RegisteredStmgr:
+    """Return what of a registration is in a plan."""
+    return RegisteredStmgr(
+        register.host, register.peer_endpoint, register.pid, register.incarnation
     )
+
+
+def _in_plan(plan: PhysicalPlan, container: int) -> RegisteredStmgr | None:
+    """Return what a plan says of a container's stream manager."""
+    for item in plan.containers:
+        if item.id == container:
+            return RegisteredStmgr(
+                item.host, item.peer_endpoint, item.stmgr_pid, item.stmgr_incarnation
+            )
+    return None
 
 
 def _refuse(link: int, command: Command, code: ErrorCode, message: str) -> list[Effect]:
