@@ -1,6 +1,6 @@
 """Metrics sink that writes JSON lines, one record a line; entry point "file".
 
-One file for each container, `metrics-<container>.jsonl`, then `.1` (newest old one) and so on.
+One file for each container, `<topology>-<container>.jsonl`, then `.1` (newest old one) and so on.
 The keys of a line are the fields of `MetricsRecord`, `TaskRecord` and `ErrorRecord`; numbers that
 JSON has no word for (NaN, infinities) are null.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.core.io.rotating_log import rotate
+from heronshim.core.plugins.node_path import escape
 from heronshim.core.plugins.plugin_options import refuse_unknown, required, whole_number
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.errors import SinkError
@@ -57,7 +58,7 @@ class FileSink:
         limits = (1024, 1 << 40)
         self._bytes_max = whole_number(_PLUGIN, options, "max_bytes", FILE_BYTES_MAX, limits)
         self._files_max = whole_number(_PLUGIN, options, "files", FILES_MAX, (1, 1000))
-        self._path = folder / f"metrics-{container}.jsonl"
+        self._path = folder / f"{escape(topology)}-{container}.jsonl"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._open_file()

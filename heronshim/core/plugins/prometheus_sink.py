@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import socket
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from heronshim.core.io.file_lock import write_whole
+from heronshim.core.plugins.node_path import escape
 from heronshim.core.plugins.plugin_options import refuse_unknown, whole_number
 from heronshim.core.plugins.prometheus_names import Kind, Series, series
 from heronshim.core.stream.histogram import bucket_low_us
@@ -53,8 +56,8 @@ class PrometheusSink:
     """The MetricsSink of one container's HTTP endpoint; any path answers.
 
     Options: `port` (0 = any free one, the default; each container of a host needs its own),
-    `port_file` (the port is written there as text; "{container}" in it stands for the number),
-    `bind` (address to listen on, 127.0.0.1).
+    `port_file` (the port is written there as text; "{topology}" and "{container}" in it stand for
+    the name and the number), `bind` (address to listen on, 127.0.0.1).
     """
 
     def __init__(self) -> None:
@@ -84,6 +87,7 @@ class PrometheusSink:
             raise SinkError(msg) from error
         name = options.get("port_file")
         if name:
+            name = name.replace("{topology}", escape(topology))
             self._write_port(Path(name.replace("{container}", str(container))).expanduser())
 
     def process(self, record: MetricsRecord) -> None:
@@ -96,12 +100,21 @@ class PrometheusSink:
     def close(self) -> None:
         """See `MetricsSink.close`."""
         if self._server is not None:
-            self._server.shutdown()
-            self._server.server_close()
+            self._stop(self._server)
             self._server = None
         if self._port_file is not None:
             self._port_file.unlink(missing_ok=True)
             self._port_file = None
+
+    def _stop(self, server: WSGIServer) -> None:
+        stopping = threading.Thread(target=server.shutdown, daemon=True)
+        stopping.start()
+        # The server looks for the order each half second, or when somebody connects.
+        address = (str(server.server_address[0]), server.server_port)
+        with suppress(OSError), socket.create_connection(address, 0.2):
+            stopping.join(0.2)
+        stopping.join()
+        server.server_close()
 
     def _write_port(self, file: Path) -> None:
         assert self._server is not None

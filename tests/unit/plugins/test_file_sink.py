@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_line_of_a_record(tmp_path: Path) -> None:
     """Its shape is what users' scripts read."""
     sink = opened(tmp_path)
     sink.process(record(text="a\nb"))
-    assert lines(tmp_path / "metrics-1.jsonl") == [
+    assert lines(tmp_path / "words-1.jsonl") == [
         {
             "topology": "words",
             "process": "count-3",
@@ -70,7 +71,7 @@ def test_the_line_of_a_record(tmp_path: Path) -> None:
             ],
         }
     ]
-    assert (tmp_path / "metrics-1.jsonl").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "words-1.jsonl").stat().st_mode & 0o777 == 0o600
     sink.close()
 
 
@@ -79,7 +80,7 @@ def test_numbers_without_a_json_word_are_null(tmp_path: Path) -> None:
     task = TaskRecord(3, "count", gauges={"a": float("nan"), "b": float("-inf"), "c": 1.5})
     sink.process(MetricsRecord("words", "p", 1, 1, 1, 1, 1, (task,)))
     sink.close()
-    (line,) = lines(tmp_path / "metrics-1.jsonl")
+    (line,) = lines(tmp_path / "words-1.jsonl")
     assert line["tasks"][0]["gauges"] == {"a": None, "b": None, "c": 1.5}  # type: ignore[index]
 
 
@@ -89,7 +90,7 @@ def test_files_rotate_between_lines_and_the_oldest_goes(tmp_path: Path) -> None:
         sink.process(record(number=number))
     sink.close()
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["metrics-1.jsonl", "metrics-1.jsonl.1", "metrics-1.jsonl.2"]
+    assert names == ["words-1.jsonl", "words-1.jsonl.1", "words-1.jsonl.2"]
     found = [line["time_ms"] for name in reversed(names) for line in lines(tmp_path / name)]
     assert found == list(range(40_000 - 1000 * len(found), 40_000, 1000))
     assert all((tmp_path / name).stat().st_size <= 2048 for name in names)
@@ -110,16 +111,19 @@ def test_an_older_file_is_continued(tmp_path: Path) -> None:
         sink = opened(tmp_path)
         sink.process(record(number=number))
         sink.close()
-    assert [line["time_ms"] for line in lines(tmp_path / "metrics-1.jsonl")] == [0, 1000]
+    assert [line["time_ms"] for line in lines(tmp_path / "words-1.jsonl")] == [0, 1000]
 
 
-def test_containers_have_files_of_their_own(tmp_path: Path) -> None:
-    for container in (1, 2):
+def test_topologies_and_containers_have_files_of_their_own(tmp_path: Path) -> None:
+    """The options of a sink are the same for all of them."""
+    for topology, container in (("words", 1), ("words", 2), ("other", 1), ("../x\n", 1)):
         sink = FileSink()
-        sink.open("words", container, {"folder": str(tmp_path / "new")})
+        with suppress(SinkError):
+            sink.open(topology, container, {"folder": str(tmp_path / "new")})
         sink.close()
     names = sorted(path.name for path in (tmp_path / "new").iterdir())
-    assert names == ["metrics-1.jsonl", "metrics-2.jsonl"]
+    assert names == ["other-1.jsonl", "words-1.jsonl", "words-2.jsonl"]
+    assert [path.name for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_a_full_disk_loses_whole_lines_only(
@@ -139,7 +143,7 @@ def test_a_full_disk_loses_whole_lines_only(
         patched.setattr(os, "write", full)
         with pytest.raises(SinkError) as caught:
             sink.process(record(number=1))
-    path = tmp_path / "metrics-1.jsonl"
+    path = tmp_path / "words-1.jsonl"
     assert str(caught.value) == (
         f'metrics sink "file" cannot write {path}: No space left on device; check rights and space'
     )

@@ -23,13 +23,13 @@ TASK = {"topology": "words", "container": "1", "component": "count", "task": "3"
 
 @pytest.fixture
 def port_file(tmp_path: Path) -> Path:
-    return tmp_path / "port-1"
+    return tmp_path / "port-words-1"
 
 
 @pytest.fixture
 def sink(port_file: Path) -> Iterator[PrometheusSink]:
     made = PrometheusSink()
-    made.open("words", 1, {"port_file": str(port_file.with_name("port-{container}"))})
+    made.open("words", 1, {"port_file": str(port_file.with_name("port-{topology}-{container}"))})
     yield made
     made.close()
 
