@@ -42,6 +42,8 @@ SHOWN_QUANTILES = (("p50", 0.5), ("p99", 0.99))
 class _Interval:
     """The increments of one report."""
 
+    since_ns: int
+    """When the report before arrived; for the first, when its interval began."""
     arrived_ns: int
     length_ns: int
     sums: Mapping[str, float]
@@ -77,7 +79,9 @@ class _Series:
             self.totals[name] = self.totals.get(name, 0.0) + value
         if newest:
             self.gauges = self._bounded(record.gauges, {})
-        self._intervals.append(_Interval(now_ns, interval_ms * NS_PER_MS, sums))
+        length_ns = interval_ms * NS_PER_MS
+        since_ns = self._intervals[-1].arrived_ns if self._intervals else now_ns - length_ns
+        self._intervals.append(_Interval(since_ns, now_ns, length_ns, sums))
         self._forget(now_ns)
         generation = self._generation(now_ns)
         for name, value in self._bounded(record.maxima, generation.maxima).items():
@@ -93,10 +97,15 @@ class _Series:
     def rates(self, now_ns: int) -> dict[str, float]:
         """Return increments a second by "<name>_rate"; 0 for what fell silent."""
         self._forget(now_ns)
-        length_ns = sum(interval.length_ns for interval in self._intervals)
+        length_ns = 0
         if self._intervals:
+            oldest, newest = self._intervals[0], self._intervals[-1]
+            # A busy process reports late but says its usual interval: the longer span is right.
+            length_ns = max(
+                sum(interval.length_ns for interval in self._intervals),
+                newest.arrived_ns - oldest.since_ns,
+            )
             # A process that lives reports again after one interval; the rest is silence.
-            newest = self._intervals[-1]
             silence_ns = now_ns - newest.arrived_ns
             length_ns += max(0, silence_ns - newest.length_ns * 3 // 2)
         rates = {}

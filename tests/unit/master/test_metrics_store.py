@@ -97,6 +97,14 @@ def test_rate_of_a_silent_process_falls_to_zero():
     assert shown[-1] == 0
 
 
+def test_rate_of_a_process_that_reports_late_is_over_the_time_it_took():
+    store = MetricsStore()
+    for number in range(4):
+        store.add(report(acks(150)), START_NS + number * SECOND_NS * 3 // 2)
+    now_ns = START_NS + SECOND_NS * 9 // 2
+    assert only_task(store, now_ns).gauges["ack_count_rate"] == pytest.approx(100)
+
+
 def test_histogram_shows_lately_with_its_quantiles_and_forgets():
     store = MetricsStore()
     histograms = {"complete_latency_us": {bucket(1000): 99, bucket(100_000): 1}}
