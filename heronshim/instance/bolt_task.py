@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 CHUNK_NS = 400_000
 """About how long rows may be executed between two looks at the socket."""
 NS_PER_US = 1000
-_FAIL, _RESET = "fail", "reset"
+_ACK, _FAIL, _RESET = "ack", "fail", "reset"
 _DONE = deque[Any](maxlen=0)
 
 
@@ -67,7 +67,7 @@ class _Work:
         self.noted = 0
         """Rows below this are settled."""
         self.failed: set[int] = set()
-        """Rows whose execute raised."""
+        """Rows whose execute raised, or that the author failed: not acked with the others."""
 
     def begun(self) -> int:
         """Rows that execute was called for."""
@@ -97,7 +97,7 @@ class BoltTask:
         self.current: Tuple | None = None
         """The tuple in hand."""
         self.marked: deque[Any] = deque()
-        """Tuples that the author acked, and (_FAIL | _RESET, tuple), in order."""
+        """What the author acked, failed or reset, in order: (kind, tuple, XOR of its children)."""
         self.consumed: deque[tuple[int, int]] = deque()
         """(link, bytes) of batches that were executed: credit to give back."""
         self._fatal = fatal
@@ -106,7 +106,8 @@ class BoltTask:
         self._inbox: deque[tuple[DataBatch, list[list[Any]], int, int, int]] = deque()
         self._work: _Work | None = None
         self._chunk_rows = 16
-        self._auto_ack = type(bolt).auto_ack
+        self.auto_ack = type(bolt).auto_ack
+        """Whether rows are acked when their execute returns."""
         self._emits = bool(context.topology.component(context.component_id).outputs)
         self._outcomes = OutcomeBuffer(self.task)
         self._finished: deque[_Work] = deque()
@@ -151,13 +152,24 @@ class BoltTask:
         self._run_chunk(self._work, now_ns)
         return True
 
+    def mark_acked(self, tup: Tuple) -> None:
+        """The author acks a tuple; what it emits for it from now on is not awaited (Storm)."""
+        if self.auto_ack:
+            return
+        children = tup._source.children  # noqa: SLF001 - the engine's own field
+        self.marked.append((_ACK, tup, children[tup._row] if children is not None else 0))  # noqa: SLF001
+
     def mark_failed(self, tup: Tuple) -> None:
         """The author fails a tuple."""
-        self.marked.append((_FAIL, tup))
+        work = self._work
+        if work is not None and tup._source is work.source:  # noqa: SLF001 - the engine's own field
+            work.failed.add(tup._row)  # noqa: SLF001
+            self._know_roots(work)
+        self.marked.append((_FAIL, tup, 0))
 
     def mark_reset(self, tup: Tuple) -> None:
         """The author gives a tuple's tree its timeout again."""
-        self.marked.append((_RESET, tup))
+        self.marked.append((_RESET, tup, 0))
 
     def take_outcomes(self) -> list[Frame]:
         """Return the outcomes of all rows settled so far, also of a batch in execution."""
@@ -220,7 +232,7 @@ class BoltTask:
             return work
         if not batch.root_counts and of_one_task(batch.roots):
             work.roots, work.edges = batch.roots, batch.edges
-        if self._emits or not self._auto_ack or not work.roots:
+        if self._emits or not self.auto_ack or not work.roots:
             source.roots = array("Q", batch.roots).tolist()
             source.edges = array("Q", batch.edges).tolist()
             if batch.root_counts:
@@ -266,7 +278,7 @@ class BoltTask:
                 execute(tup)
                 for hook in self.context.hooks:
                     hook.bolt_execute(tup, (self._clock_ns() - begun_ns) / 1e6)
-                    if self._auto_ack:
+                    if self.auto_ack and tup._row not in work.failed:  # noqa: SLF001
                         hook.bolt_ack(tup)
         elif self._emits:
             for tup in islice(tuples, rows):
@@ -290,14 +302,18 @@ class BoltTask:
         self._fail_raised(work, tup)
 
     def _fail_raised(self, work: _Work, tup: Tuple) -> None:
-        """Fail a row whose execute raised; its roots may not be numbers yet."""
-        source = work.source
-        if source.roots is None and work.roots:
-            source.roots = array("Q", work.roots).tolist()
-            source.edges = array("Q", work.edges).tolist()
-        self.marked.append((_FAIL, tup))
+        """Fail a row whose execute raised."""
+        self._know_roots(work)
+        self.marked.append((_FAIL, tup, 0))
         for hook in self.context.hooks:
             hook.bolt_fail(tup)
+
+    def _know_roots(self, work: _Work) -> None:
+        """Make numbers of a batch's columns, which are echoed as they came where all goes well."""
+        source = work.source
+        if source.roots is None and work.roots:
+            source.edges = array("Q", work.edges).tolist()
+            source.roots = array("Q", work.roots).tolist()
 
     def _measure(self, source: Source, rows: int, elapsed_us: int) -> None:
         meter = self.meter
@@ -310,12 +326,15 @@ class BoltTask:
     def _settle_rows(self, work: _Work, end: int) -> None:
         """Ack the rows from `work.noted` to `end`, but for those that raised."""
         start, work.noted = work.noted, max(work.noted, end)
-        if not self._auto_ack or end <= start:
+        if not self.auto_ack or end <= start:
             return
-        self.meter.add("ack_count", end - start)
+        rows: Sequence[int] = range(start, end)
+        if work.failed:
+            rows = [row for row in rows if row not in work.failed]
+        self.meter.add("ack_count", len(rows))
         source = work.source
-        untouched = source.children is None and not work.failed
-        if work.roots and untouched:
+        children = source.children
+        if work.roots and children is None and not work.failed:
             span = slice(8 * start, 8 * end)
             roots = work.roots[span]
             first = int.from_bytes(roots[6:8], "little")
@@ -323,21 +342,20 @@ class BoltTask:
             return
         if source.roots is None:
             return
-        for row in range(start, end):
-            if row not in work.failed:
-                self._ack_row(source, row)
+        for row in rows:
+            self._ack_row(source, row, children[row] if children is not None else 0)
 
     def _settle_marked(self, mark: Any) -> None:
         """Apply what the author did with one tuple."""
-        if mark.__class__ is not tuple:
+        kind, tup, child = mark
+        source = tup._source  # noqa: SLF001 - the engine's own field
+        if kind == _ACK:
             self.meter.add("ack_count", 1)
-            if mark._source.roots is not None:  # noqa: SLF001 - the engine's own field
-                self._ack_row(mark._source, mark._row)  # noqa: SLF001
+            if source.roots is not None:
+                self._ack_row(source, tup._row, child)  # noqa: SLF001
             return
-        kind, tup = mark
         if kind == _FAIL:
             self.meter.add("fail_count", 1)
-        source = tup._source  # noqa: SLF001 - the engine's own field
         roots = source.roots[tup._row] if source.roots is not None else 0  # noqa: SLF001
         for root in roots if isinstance(roots, tuple) else (roots,) if roots else ():
             if kind == _FAIL:
@@ -345,10 +363,9 @@ class BoltTask:
             else:
                 self._outcomes.reset_timeout(root)
 
-    def _ack_row(self, source: Source, row: int) -> None:
+    def _ack_row(self, source: Source, row: int, child: int) -> None:
         """XOR the row's edges and those of its children into its trees."""
         root, edge = source.roots[row], source.edges[row]
-        child = source.children[row] if source.children is not None else 0
         if root.__class__ is int:
             if root:
                 self._outcomes.ack(root, edge ^ child)

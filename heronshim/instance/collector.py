@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heronshim.api.tuple import Tuple
 from heronshim.core.plan.topology import DEFAULT_STREAM
 from heronshim.errors import nearest
-from heronshim.instance.outbox import OpenBatch, edge_source
+from heronshim.instance.outbox import OpenBatch, edge_source, tracked_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -132,7 +132,7 @@ class SpoutCollector:
 
     def unflushed_tracked(self) -> int:
         """Tracked rows in open batches whose trees are not open yet."""
-        return sum([len(ids) - ids.count(None) for ids in self._id_lists])
+        return sum([tracked_count(ids) for ids in self._id_lists])
 
     def take_emit_counts(self) -> dict[str, int]:
         """Return emits since the last report: stream -> count."""
@@ -321,7 +321,7 @@ class BoltCollector:
         bolt: Any = self._task.bolt
         bolt.emit = self._fast_emit() or self._emit
         bolt.emit_direct = self._emit_direct
-        bolt.ack = self._task.marked.append
+        bolt.ack = self._task.mark_acked
         bolt.fail = self._task.mark_failed
         bolt.reset_timeout = self._task.mark_reset
         bolt.report_error = self._task.report
@@ -332,7 +332,8 @@ class BoltCollector:
         if hooks:
             bolt: Any = self._task.bolt
             bolt.emit = self._emit
-            bolt.ack = _hooked(self._task.marked.append, hooks, "bolt_ack")
+            if not self._task.auto_ack:
+                bolt.ack = _hooked(self._task.mark_acked, hooks, "bolt_ack")
             bolt.fail = _hooked(self._task.mark_failed, hooks, "bolt_fail")
 
     def take_emit_counts(self) -> dict[str, int]:

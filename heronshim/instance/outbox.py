@@ -230,13 +230,23 @@ def _all_sequences(batch: OpenBatch, rows: list[Any]) -> bool:
 def _open_trees(tracker: AckTracker, ids: list[Any], now_us: int) -> tuple[bytes, bytes, bytes]:
     """Open a tree for each id that is not None; return (root_counts, roots, edges)."""
     counts = b""
-    if None in ids:
+    if tracked_count(ids) < len(ids):
         counts = bytes(id_ is not None for id_ in ids)
         ids = [id_ for id_ in ids if id_ is not None]
         if not ids:
             return b"", b"", b""
     roots, edges = tracker.open(ids, now_us)
     return counts, roots.tobytes(), edges.tobytes()
+
+
+def tracked_count(ids: list[Any]) -> int:
+    """Return how many message ids are not None; any object may be one, whatever it equals."""
+    try:
+        if None not in ids:
+            return len(ids)
+    except Exception:  # noqa: BLE001, S110 - an author's __eq__ may raise anything
+        pass
+    return sum([id_ is not None for id_ in ids])
 
 
 def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:

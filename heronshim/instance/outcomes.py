@@ -26,7 +26,12 @@ class OutcomeBuffer:
     def ack(self, root: int, xor: int) -> None:
         """XOR into a root's tree."""
         acks = self._acks
-        acks[root] = acks.get(root, 0) ^ xor
+        combined = acks.get(root, 0) ^ xor
+        if not combined:
+            # A tuple was acked twice: the first ack may complete the tree, so it goes alone.
+            self._settle_acks()
+            combined = xor
+        self._acks[root] = combined
 
     def fail(self, root: int) -> None:
         """Fail a root's tree; acks that came before go before."""
