@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from heronshim.core.io.processes import ProcessIdentity, identify, send_signal, wait_ended
+from heronshim.core.io.process_identity import ProcessIdentity, identify, send_signal, wait_ended
 from heronshim.core.plan.physical import ContainerPlan, ProcessPlan, Resources
 from heronshim.core.plugins.file_state import FileStateManager
 from heronshim.core.plugins.local_scheduler import LocalScheduler

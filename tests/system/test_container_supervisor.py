@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from heronshim.core.io.packages import pack
-from heronshim.core.io.processes import identify, wait_ended
+from heronshim.core.io.process_identity import identify, wait_ended
 from heronshim.core.io.tokens import token_matches
 from heronshim.core.plugins.local_uploader import LocalUploader
 

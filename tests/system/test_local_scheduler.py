@@ -18,12 +18,8 @@ from typing import Any
 import pytest
 
 from heronshim.core.io.launcher_protocol import Order, Request, request_to_line
-from heronshim.core.io.processes import (
-    ProcessIdentity,
-    identify,
-    marked_processes,
-    wait_ended,
-)
+from heronshim.core.io.process_identity import ProcessIdentity, identify, wait_ended
+from heronshim.core.io.processes import marked_processes
 from heronshim.core.io.socket_files import launcher_socket_path
 from heronshim.core.plugins.local_scheduler import LocalScheduler
 from heronshim.core.spi import registry
@@ -290,6 +286,7 @@ def test_kill_takes_a_daemon_that_left_its_group_and_session(dummy: Any) -> None
     assert identify(daemon) is None
 
 
+@pytest.mark.slow
 def test_stopped_supervisor_is_killed_in_the_end(dummy: Any) -> None:
     """A supervisor that hangs (SIGSTOP) does not answer SIGTERM; kill still leaves nothing."""
     scheduler = start(dummy, dummy.plan(1, "count-1"))

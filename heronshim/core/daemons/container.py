@@ -29,7 +29,7 @@ from heronshim.core.io.file_lock import file_lock
 from heronshim.core.io.incarnation import IncarnationCounter
 from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, utc_now
 from heronshim.core.io.memory_limit import WATCH_NS, MemoryCgroup
-from heronshim.core.io.processes import process_start_ticks
+from heronshim.core.io.process_identity import process_start_ticks
 from heronshim.core.io.rotating_log import RotatingLog, rotate_own_output
 from heronshim.core.io.socket_files import checked_folder, socket_path
 from heronshim.core.io.tokens import process_token, read_secret

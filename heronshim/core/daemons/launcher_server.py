@@ -63,7 +63,9 @@ class LauncherServer:
         """Take a client that the listener has, unless it is another user's or one too many."""
         try:
             peer, _ = self._listener.accept()
-        except (BlockingIOError, ConnectionAbortedError):
+        except OSError as error:
+            # It went again, or there is no descriptor left: no reason to end.
+            log_event("WARNING", "client_not_accepted", error=error)
             return
         peer.setblocking(False)
         _, uid, _ = _CREDENTIALS.unpack(

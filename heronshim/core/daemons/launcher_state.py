@@ -14,7 +14,7 @@ from heronshim.core.codec.container_json import container_plan_from_json, contai
 from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.backoff import RestartBackoff
 from heronshim.core.io.file_lock import write_whole
-from heronshim.core.io.processes import ProcessIdentity
+from heronshim.core.io.process_identity import ProcessIdentity
 from heronshim.errors import RemoteProtocolError, StateError
 
 if TYPE_CHECKING:

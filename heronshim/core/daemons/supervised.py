@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -184,7 +185,8 @@ class SupervisedProcess:
         """Send SIGTERM; what waits is never started."""
         if self.state is ProcessState.RUNNING:
             self._asked = True
-            signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGTERM)
         else:
             self.state = ProcessState.DONE
 

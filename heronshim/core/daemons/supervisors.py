@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.core.daemons.launcher_state import STATE_FILE, Container, write_state
-from heronshim.core.io import processes
+from heronshim.core.io import process_identity, processes
 from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ContainerStart
 from heronshim.core.io.logs import log_event
-from heronshim.core.io.processes import CONTAINER_MARK, ProcessIdentity
+from heronshim.core.io.process_identity import ProcessIdentity
+from heronshim.core.io.processes import CONTAINER_MARK
 from heronshim.core.io.work_folder import (
     container_folder,
     container_mark,
@@ -87,7 +88,7 @@ class Supervisors:
         if known is not None:
             found.append((known, container.started_generation))
         for identity, generation in found:
-            pidfd = processes.open_pidfd(identity)
+            pidfd = process_identity.open_pidfd(identity)
             if pidfd is None:
                 continue
             if not processes.has_mark(identity.pid, mark):
@@ -180,7 +181,7 @@ class Supervisors:
             log_event("ERROR", "container_not_started", container=container.id, error=error)
             return
         # Our child, not waited for yet: its id cannot be another's.
-        identity = ProcessIdentity(pid, processes.process_start_ticks(pid) or 0)
+        identity = ProcessIdentity(pid, process_identity.process_start_ticks(pid) or 0)
         self._runs(container, identity, os.pidfd_open(pid), container.generation, is_child=True)
         container.started_ns = now_ns
         log_event("INFO", "container_started", container=container.id, pid=pid)
@@ -190,11 +191,11 @@ class Supervisors:
         assert container.identity is not None
         if not container.stop_deadline_ns:
             container.stop_deadline_ns = now_ns + STOP_NS
-            processes.send_signal(container.identity, signal.SIGTERM)
+            process_identity.send_signal(container.identity, signal.SIGTERM)
             log_event("INFO", "container_stopping", container=container.id)
         elif now_ns >= container.stop_deadline_ns:
             container.stop_deadline_ns = now_ns + KILL_AGAIN_NS
-            processes.send_signal(container.identity, signal.SIGKILL)
+            process_identity.send_signal(container.identity, signal.SIGKILL)
             log_event("WARNING", "container_killed", container=container.id)
 
     def ended(self, container: Container, now_ns: int) -> None:

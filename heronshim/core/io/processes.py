@@ -1,4 +1,4 @@
-"""Processes of this host: identity safe against reused ids, exit notices, starting, killing.
+"""Processes of this host: starting, ends, memory, killing what a container left.
 
 Linux only. Reads /proc; no psutil, whose import alone costs a supervisor 20 ms.
 """
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import ctypes
 import os
-import select
 import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from heronshim.core.io.process_identity import ProcessIdentity, identify, send_signal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,15 +30,6 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessIdentity:
-    """A process for all time of this boot: its id may be given to another one, the pair not."""
-
-    pid: int
-    start_ticks: int
-    """Clock ticks from boot to its start, as in /proc/<pid>/stat."""
-
-
-@dataclass(frozen=True, slots=True)
 class ProcessEnd:
     """How a child ended and what it used."""
 
@@ -50,79 +42,6 @@ class ProcessEnd:
 
     def __str__(self) -> str:
         return f"killed by {self.signal_name}" if self.signal_name else f"exit {self.exit_code}"
-
-
-def process_start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when it is gone.
-
-    A process that ended but was not waited for by its parent counts as gone.
-    """
-    fields = _stat_fields(pid)
-    return None if fields is None or fields[0] in {b"Z", b"X"} else int(fields[19])
-
-
-def _stat_fields(pid: int) -> list[bytes] | None:
-    """Return the fields of /proc/<pid>/stat from the state on, or None."""
-    try:
-        line = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The name in brackets may hold spaces and brackets itself: fields count after the last one.
-    return line.rpartition(b")")[2].split()
-
-
-def identify(pid: int) -> ProcessIdentity | None:
-    """Return the identity of a live process, or None."""
-    ticks = process_start_ticks(pid) if pid > 0 else None
-    return None if ticks is None else ProcessIdentity(pid, ticks)
-
-
-def is_alive(identity: ProcessIdentity) -> bool:
-    """Return whether that very process lives."""
-    return identify(identity.pid) == identity
-
-
-def open_pidfd(identity: ProcessIdentity) -> int | None:
-    """Return a descriptor that is readable once that very process has ended; None: it has.
-
-    Works for processes that are not children of the caller. The caller closes it.
-    """
-    try:
-        descriptor = os.pidfd_open(identity.pid)
-    except ProcessLookupError:
-        return None
-    # Looked at after the open: from then on the descriptor stands for whoever has the id now.
-    if is_alive(identity):
-        return descriptor
-    os.close(descriptor)
-    return None
-
-
-def send_signal(identity: ProcessIdentity, number: signal.Signals) -> bool:
-    """Send a signal to that very process, never to another with its id; return whether it lives."""
-    descriptor = open_pidfd(identity)
-    if descriptor is None:
-        return False
-    try:
-        signal.pidfd_send_signal(descriptor, number)
-    except ProcessLookupError:
-        return False
-    finally:
-        os.close(descriptor)
-    return True
-
-
-def wait_ended(identity: ProcessIdentity, timeout_s: float) -> bool:
-    """Block until that very process has ended; return False after `timeout_s`."""
-    descriptor = open_pidfd(identity)
-    if descriptor is None:
-        return True
-    try:
-        poller = select.poll()
-        poller.register(descriptor, select.POLLIN)
-        return bool(poller.poll(timeout_s * 1000))
-    finally:
-        os.close(descriptor)
 
 
 def kill_group(leader_pid: int, number: signal.Signals) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.file_lock import write_whole
-from heronshim.core.io.processes import ProcessIdentity
+from heronshim.core.io.process_identity import ProcessIdentity
 from heronshim.errors import RemoteProtocolError, StateError
 
 _RECORD_BYTES_MAX = 65_536

@@ -20,26 +20,14 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+from heronshim.core.io.process_identity import process_start_ticks
+
 _FIELDS = struct.Struct("<4sHHIQ16sQQ")
 _CRC = struct.Struct("<I")
 _MAGIC = b"HSSN"
 _FORMAT = 1
 _READS = 3
 """A renewal that happens during a read can tear it; the next read is whole."""
-
-
-def process_start_ticks(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when it is gone.
-
-    A process that ended but was not waited for by its parent counts as gone.
-    """
-    try:
-        line = Path(f"/proc/{pid}/stat").read_bytes()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    # The name in brackets may hold spaces and brackets itself: fields count after the last one.
-    fields = line.rpartition(b")")[2].split()
-    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
 @cache

@@ -25,7 +25,8 @@ from heronshim.core.io.launcher_protocol import (
     reply_from_line,
     request_to_line,
 )
-from heronshim.core.io.processes import CONTAINER_MARK, identify, wait_ended
+from heronshim.core.io.process_identity import identify, wait_ended
+from heronshim.core.io.processes import CONTAINER_MARK
 from heronshim.core.io.socket_files import launcher_socket_path
 from heronshim.core.plugins.local_options import LocalOptions
 from heronshim.errors import DeadlineError, RefusedError, SchedulerError
@@ -33,7 +34,7 @@ from heronshim.errors import DeadlineError, RefusedError, SchedulerError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from heronshim.core.io.processes import ProcessIdentity
+    from heronshim.core.io.process_identity import ProcessIdentity
     from heronshim.core.plan.physical import ContainerPlan
     from heronshim.core.spi.scheduler import ContainerStatus, Launch
 

@@ -12,22 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from heronshim.core.io.processes import (
-    CONTAINER_MARK,
+from heronshim.core.io.process_identity import (
     ProcessIdentity,
-    Spawn,
     identify,
     is_alive,
+    open_pidfd,
+    process_start_ticks,
+    send_signal,
+    wait_ended,
+)
+from heronshim.core.io.processes import (
+    CONTAINER_MARK,
+    Spawn,
     kill_group,
     kill_marked,
     marked_processes,
-    open_pidfd,
-    process_start_ticks,
     reap,
-    send_signal,
     signal_name,
     spawn,
-    wait_ended,
 )
 
 DEADLINE_S = 20.0
