@@ -127,6 +127,9 @@ class InstanceShell:
         read = False
         for _ in range(FRAMES_PER_TURN):
             frame = link.receive(now_ns)
+            # What happened to the link comes before its frames: a new link voids old credit.
+            for event in link.take_events():
+                self._on_link_event(event.kind, event.cause)
             if frame is None:
                 break
             read = True
@@ -136,8 +139,6 @@ class InstanceShell:
                 )
             except RemoteProtocolError as error:
                 log_event("ERROR", "bad_frame", process=self._start.process, error=str(error))
-        for event in link.take_events():
-            self._on_link_event(event.kind, event.cause)
         if read:
             self._send()
         return read

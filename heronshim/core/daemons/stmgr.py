@@ -26,7 +26,7 @@ from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
+from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
@@ -145,6 +145,9 @@ class StreamManager:
         """A peer grants credit, and asks for none: it sends its data on its own link."""
         for _ in range(FRAMES_PER_TURN):
             frame = peer.receive(now_ns)
+            # What happened to the link comes before its frames.
+            for event in peer.take_events():
+                self._on_peer_event(container, event)
             if frame is None:
                 break
             if frame.kind == Kind.CREDIT:
@@ -154,14 +157,15 @@ class StreamManager:
                     )
                 except RemoteProtocolError as error:
                     log_event("WARNING", "bad_frame", peer=container, error=str(error))
-        for event in peer.take_events():
-            if event.kind is LinkEventKind.JOINED:
-                log_event("INFO", "peer_joined", container=container)
-                for task in self._peer_tasks[container]:
-                    self._forwarder.bind(task, -container)
-            elif event.kind is LinkEventKind.ENDED:
-                log_event("WARNING", "peer_ended", container=container, cause=event.cause)
-                self._forwarder.unbind(-container)
+
+    def _on_peer_event(self, container: int, event: LinkEvent) -> None:
+        if event.kind is LinkEventKind.JOINED:
+            log_event("INFO", "peer_joined", container=container)
+            for task in self._peer_tasks[container]:
+                self._forwarder.bind(task, -container)
+        elif event.kind is LinkEventKind.ENDED:
+            log_event("WARNING", "peer_ended", container=container, cause=event.cause)
+            self._forwarder.unbind(-container)
 
     def _read_master(self, now_ns: int) -> None:
         while (frame := self._master.receive(now_ns)) is not None:
