@@ -223,8 +223,11 @@ def files_to_ship(code: AuthorCode) -> dict[str, Path]:
     """Return the author's files by their path below the folder, with "/", ascending.
 
     They are the modules below the folder that were imported, and those that their source
-    imports later (inside functions), as far as import statements tell.
+    imports later (inside functions), as far as import statements tell. An installed package needs
+    none: the interpreter of the instances has it too.
     """
+    if any(part in code.root.parts for part in _INSTALLED):
+        return {}
     waiting = [Path(file) for module in list(sys.modules.values()) if (file := _file_of(module))]
     found: dict[str, Path] = {}
     while waiting:

@@ -84,6 +84,9 @@ def load_definition(spec: str, name: str | None = None) -> LoadedTopology:
 
 def _located(spec: str) -> tuple[AuthorCode, str]:
     """Return where the code is and the name after the colon."""
+    if not spec or not spec.isprintable():
+        msg = f"{spec!r} names no topology; expected file.py:Class or package.module:Class"
+        raise TopologyError([msg])
     place, colon, wanted = spec.rpartition(":")
     if not colon or "/" in wanted or wanted.endswith(".py"):
         place, wanted = spec, ""
@@ -105,8 +108,6 @@ def _located_file(place: str) -> AuthorCode:
         problem = _file_problem(path)
     except OSError as error:
         problem = f"cannot be read: {error.strerror}; check the path and its permissions"
-    except ValueError as error:
-        problem = f"is no path: {error}"
     if not problem:
         problem = name_is_taken(path.stem, path.absolute())
     if problem:
@@ -157,16 +158,11 @@ def _located_module(name: str) -> AuthorCode:
     places = list(found.submodule_search_locations or ()) if found else []
     origin = places[0] if places else found.origin if found else None
     if origin is None:
-        hint = f" Did you mean {name.replace('.', '/')}.py?" if _file_of(name).is_file() else ""
         msg = f'{name}: there is no module "{top}", here or installed; run from the folder that'
-        msg += f" holds it, or give the file: path/to/file.py:Class.{hint}"
+        msg += " holds it, or give the file: path/to/file.py:Class"
         raise TopologyError([msg])
     root = Path(origin).absolute().parent
     return AuthorCode(name, root, "" if str(root) == here else str(root))
-
-
-def _file_of(module: str) -> Path:
-    return Path(f"{module.replace('.', '/')}.py")
 
 
 def _chosen(module: ModuleType, wanted: str, code: AuthorCode, spec: str) -> object:

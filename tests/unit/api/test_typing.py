@@ -29,7 +29,9 @@ def test_mypy_strict_accepts_an_authors_file_and_finds_mistakes(tmp_path: Path) 
     settings = ["--strict", "--config-file=", f"--cache-dir={root / '.mypy_cache'}"]
     found, trouble, _ = api.run([*settings, str(AUTHOR), str(wrong)])
     assert trouble == ""
-    lines = [line for line in found.splitlines() if ": error: " in line]
-    assert all(line.startswith(str(wrong)) for line in lines)
+    # Errors in our own modules are for make lint to find; authors do not see them.
+    errors = [line for line in found.splitlines() if ": error: " in line]
+    assert [line for line in errors if AUTHOR.name in line] == []
+    lines = [line for line in errors if line.startswith(str(wrong))]
     expected = ['keyword argument "streem"', "assignment", '"parallelism"', "[dict-item]"]
     assert [word for word in expected if not any(word in line for line in lines)] == []
