@@ -87,13 +87,14 @@ class ComponentOptions:
     """Whether each emit is logged by the instance (Storm's topology.debug)."""
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
+CHOICES: dict[str, tuple[str, ...]] = {
     "delivery": ("at_least_once", "at_most_once"),
     "on_user_exception": ("fail_tuple", "restart"),
     "backpressure": ("hop", "topology"),
     "process": ("executor", "container"),
 }
-_RANGES: dict[str, tuple[float, float]] = {
+"""Values of options that are one of a few words."""
+RANGES: dict[str, tuple[float, float]] = {
     "containers": (1, 10_000),
     "message_timeout_s": (0.05, 1e7),
     "max_spout_pending": (0, 1 << 24),
@@ -114,6 +115,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "ram_mb": (1, 1e9),
     "disk_mb": (0, 1e12),
 }
+"""Lowest and highest value of options that are numbers."""
 Options = TypeVar("Options", TopologyOptions, ComponentOptions)
 
 
@@ -144,12 +146,12 @@ def _wrong(key: str, value: object, annotation: str) -> str:
     """Return what is wrong with a value, or an empty string."""
     if value is None:
         return "" if "None" in annotation else f'option "{key}" must not be null'
-    if key in _CHOICES:
-        if value in _CHOICES[key]:
+    if key in CHOICES:
+        if value in CHOICES[key]:
             return ""
-        expected = " or ".join(_CHOICES[key])
+        expected = " or ".join(CHOICES[key])
         return (
-            f'option "{key}" must be {expected}, not {value!r}.{nearest(str(value), _CHOICES[key])}'
+            f'option "{key}" must be {expected}, not {value!r}.{nearest(str(value), CHOICES[key])}'
         )
     if annotation.startswith("bool"):
         return (
@@ -163,7 +165,7 @@ def _wrong(key: str, value: object, annotation: str) -> str:
     types: tuple[type, ...] = (int,) if annotation.startswith("int") else (int, float)
     if isinstance(value, bool) or not isinstance(value, types):
         return f'option "{key}" must be {wanted}, not {value!r}'
-    low, high = _RANGES[key]
+    low, high = RANGES[key]
     assert isinstance(value, (int, float))
     if not low <= value <= high:
         return f'option "{key}" must be {wanted} from {low:g} to {high:g}, not {value!r}'
