@@ -108,63 +108,78 @@ def run_bolt(
         TopologyError: the class declares its outputs wrongly.
     """
     run = BoltRun(_context(bolt, ComponentKind.BOLT, config))
-    streams = _Streams(run)
-    current: list[Tuple] = []
-    settled: set[int] = set()
+    bench = _BoltBench(bolt, run)
+    bolt.prepare(run.context.config, run.context)
+    for tup in [as_tuple(item, fields) for item in tuples]:
+        bench.execute(tup)
+    bolt.cleanup()
+    return run
 
-    def emit(
+
+class _BoltBench:
+    """Stands in for the engine around one bolt."""
+
+    def __init__(self, bolt: Bolt, run: BoltRun) -> None:
+        self._bolt = bolt
+        self._run = run
+        self._streams = _Streams(run)
+        self._current: tuple[Tuple, ...] = ()
+        self._settled: dict[int, Tuple] = {}
+        _bind(
+            bolt,
+            emit=self._emit,
+            emit_direct=self._emit_direct,
+            ack=lambda tup: self._settle(tup, run.acked),
+            fail=lambda tup: self._settle(tup, run.failed),
+            reset_timeout=lambda _: None,
+            report_error=run.errors.append,
+        )
+
+    def execute(self, tup: Tuple) -> None:
+        """Execute one tuple and settle it as the engine would."""
+        self._current = (tup,)
+        try:
+            self._bolt.execute(tup)
+        except FailTuple:
+            self._settle(tup, self._run.failed)
+        except Exception as error:  # noqa: BLE001 - a bolt may raise anything
+            self._run.errors.append(error)
+            self._settle(tup, self._run.failed)
+        else:
+            if type(self._bolt).auto_ack:
+                self._settle(tup, self._run.acked)
+        self._current = ()
+
+    def _emit(
+        self,
         values: Sequence[Any],
         *,
         stream: str = DEFAULT_STREAM,
         anchors: Sequence[Tuple] | None = None,
     ) -> Sequence[int]:
-        return streams.add(values, stream, direct=False, anchors=anchored(anchors))
+        return self._streams.add(values, stream, direct=False, anchors=self._anchored(anchors))
 
-    def emit_direct(
+    def _emit_direct(
+        self,
         task: int,
         values: Sequence[Any],
         *,
         stream: str = DEFAULT_STREAM,
         anchors: Sequence[Tuple] | None = None,
     ) -> Sequence[int]:
-        return streams.add(values, stream, direct=True, anchors=anchored(anchors), task=task)
+        anchored = self._anchored(anchors)
+        return self._streams.add(values, stream, direct=True, anchors=anchored, task=task)
 
-    def anchored(anchors: Sequence[Tuple] | None) -> tuple[Tuple, ...]:
+    def _anchored(self, anchors: Sequence[Tuple] | None) -> tuple[Tuple, ...]:
         if anchors is not None:
             return tuple(anchors)
-        return tuple(current) if type(bolt).auto_anchor else ()
+        return self._current if type(self._bolt).auto_anchor else ()
 
-    def settle(tup: Tuple, values: list[list[Any]]) -> None:
-        if id(tup) not in settled:
-            settled.add(id(tup))
+    def _settle(self, tup: Tuple, values: list[list[Any]]) -> None:
+        """Note what became of a tuple; only the first outcome counts."""
+        if id(tup) not in self._settled:
+            self._settled[id(tup)] = tup
             values.append(tup.values)
-
-    _bind(
-        bolt,
-        emit=emit,
-        emit_direct=emit_direct,
-        ack=lambda tup: settle(tup, run.acked),
-        fail=lambda tup: settle(tup, run.failed),
-        reset_timeout=lambda _: None,
-        report_error=run.errors.append,
-    )
-    bolt.prepare(run.context.config, run.context)
-    given = [as_tuple(item, fields) for item in tuples]
-    for tup in given:
-        current[:] = [tup]
-        try:
-            bolt.execute(tup)
-        except FailTuple:
-            settle(tup, run.failed)
-        except Exception as error:  # noqa: BLE001 - a bolt may raise anything
-            run.errors.append(error)
-            settle(tup, run.failed)
-        else:
-            if type(bolt).auto_ack:
-                settle(tup, run.acked)
-    current.clear()
-    bolt.cleanup()
-    return run
 
 
 def run_spout(
