@@ -181,7 +181,7 @@ class DealerLink:
         """Do what is due: connect, give up a silent hello, send a heartbeat."""
         if self._monitor is not None and not self._peer_gone:
             self._read_monitor()
-        if self._peer_gone and self.state is LinkState.GREETING:
+        if self._peer_gone and self.state is LinkState.GREETING and not self._readable():
             self._fail("connection refused", now_ns)
         if now_ns < self._deadline_ns:
             return
@@ -189,7 +189,9 @@ class DealerLink:
             self.send(Kind.HEARTBEAT, encode_heartbeat(self._sequence))
             self._deadline_ns = now_ns + HEARTBEAT_INTERVAL_NS
         elif self.state is LinkState.GREETING:
-            self._fail(f"no answer within {HELLO_TIMEOUT_NS // 1_000_000} ms", now_ns)
+            # An answer that came while the owner was busy is still to be read.
+            if not self._readable():
+                self._fail(f"no answer within {HELLO_TIMEOUT_NS // 1_000_000} ms", now_ns)
         elif self.state is LinkState.WAITING:
             self._open(now_ns)
 
@@ -324,6 +326,12 @@ class DealerLink:
         hello = encode_hello(replace(self._hello, attempt=self.attempt))
         socket.send(HEADER.pack(PROTOCOL_VERSION, Kind.HELLO, 0, 0, 0, 0, 0), zmq.SNDMORE)
         socket.send(hello)
+
+    def _readable(self) -> bool:
+        """Return whether a frame waits in the socket."""
+        return self._socket is not None and bool(
+            int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN
+        )
 
     def _read_monitor(self) -> None:
         """Look whether the connection ended."""

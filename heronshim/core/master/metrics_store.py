@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 RATE_WINDOW_NS = 3_500_000_000
 """Rates use reports younger than this: three, when each covers a second."""
+CATCH_UP_MS = 0
+"""Interval of a record that tells what was counted before: it is in totals, not in rates."""
 INTERVALS_MAX = 256
 """Reports of one task or process that rates look at; 70 is the most that 50 ms intervals give."""
 GENERATION_NS = 10_000_000_000
@@ -35,6 +37,8 @@ ERROR_GROUPS_MAX = 200
 ERROR_TEXT_MAX = 8_000
 """Characters kept of an error's message and of its detail."""
 NS_PER_MS = 1_000_000
+RESTART_COUNT = "restart_count"
+"""Gauge of a process: how often its incarnation was seen to grow."""
 SHOWN_QUANTILES = (("p50", 0.5), ("p99", 0.99))
 
 
@@ -73,12 +77,14 @@ class _Series:
     def add(
         self, record: TaskRecord | MetricsRecord, interval_ms: int, now_ns: int, *, newest: bool
     ) -> None:
-        """Take one report's numbers."""
+        """Take one report's numbers; of a catch-up only totals and gauges."""
         sums = self._bounded(record.sums, self.totals)
         for name, value in sums.items():
             self.totals[name] = self.totals.get(name, 0.0) + value
         if newest:
             self.gauges = self._bounded(record.gauges, {})
+        if interval_ms == CATCH_UP_MS:
+            return
         length_ns = interval_ms * NS_PER_MS
         since_ns = self._intervals[-1].arrived_ns if self._intervals else now_ns - length_ns
         self._intervals.append(_Interval(since_ns, now_ns, length_ns, sums))
@@ -161,6 +167,8 @@ class _Series:
 @dataclass(slots=True)
 class _Task:
     component: str
+    process: str
+    """Who reported it last."""
     series: _Series = field(default_factory=_Series)
 
 
@@ -211,6 +219,9 @@ class MetricsStore:
         else:
             process.restart_count += record.incarnation > process.record.incarnation
             process.record = head
+        if record.interval_ms == CATCH_UP_MS:
+            known_restarts = int(record.gauges.get(RESTART_COUNT, 0))
+            process.restart_count = max(process.restart_count, known_restarts)
         process.series.add(record, record.interval_ms, now_ns, newest=newest)
         for task in record.tasks:
             known = self._tasks.get(task.task)
@@ -218,7 +229,8 @@ class MetricsStore:
                 if len(self._tasks) >= SERIES_MAX:
                     self._dropped_series_count += 1
                     continue
-                known = self._tasks[task.task] = _Task(task.component)
+                known = self._tasks[task.task] = _Task(task.component, record.process)
+            known.process = record.process
             known.series.add(task, record.interval_ms, now_ns, newest=newest)
         self._add_errors(record.errors)
 
@@ -235,6 +247,38 @@ class MetricsStore:
             if not component or component in {task.component for task in process.record.tasks}
         ]
         return MetricsSnapshot(time_ms, tuple(tasks), tuple(processes))
+
+    def catch_up(self, whole: MetricsStore | None = None) -> list[MetricsRecord]:
+        """Return records that give an empty store these totals, gauges and errors.
+
+        They have the interval CATCH_UP_MS. A store that was given all but what is here has all
+        after them; then `whole` is one that was given all, and knows how often processes began.
+        """
+        counted = self if whole is None else whole
+        records = []
+        for name, process in self._processes.items():
+            restarts = {RESTART_COUNT: float(counted.restart_count(name))}
+            records.append(
+                replace(
+                    process.record,
+                    interval_ms=CATCH_UP_MS,
+                    sums=dict(process.series.totals),
+                    gauges=process.series.gauges | restarts,
+                    tasks=tuple(
+                        TaskRecord(number, task.component, task.series.totals, task.series.gauges)
+                        for number, task in self._tasks.items()
+                        if task.process == process.record.process
+                    ),
+                )
+            )
+        if records:
+            records[0] = replace(records[0], errors=tuple(self._errors.values()))
+        return records
+
+    def restart_count(self, process: str) -> int:
+        """Return how often a process's incarnation was seen to grow; 0 for an unknown one."""
+        known = self._processes.get(process)
+        return 0 if known is None else known.restart_count
 
     def errors(self, component: str = "") -> tuple[ErrorRecord, ...]:
         """Return one record for each cause, with its count, newest first."""
@@ -269,7 +313,7 @@ def _task_record(number: int, task: _Task, now_ns: int) -> TaskRecord:
 
 def _process_record(process: _Process, now_ns: int) -> MetricsRecord:
     _, maxima = process.series.recent(now_ns)
-    restarts = {"restart_count": float(process.restart_count)}
+    restarts = {RESTART_COUNT: float(process.restart_count)}
     return replace(
         process.record,
         sums=dict(process.series.totals),

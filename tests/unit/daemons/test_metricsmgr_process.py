@@ -76,7 +76,7 @@ class Installation:
 
     def lines(self) -> list[dict]:
         """Return what the file sink wrote."""
-        path = self.folder / "metrics" / "metrics-2.jsonl"
+        path = self.folder / "metrics" / "words-2.jsonl"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def written(self, process: str) -> list[dict]:

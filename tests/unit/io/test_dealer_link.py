@@ -109,6 +109,21 @@ def test_silent_router_gets_a_new_socket_for_each_attempt(driver, make_router):
     assert "no answer" in driver.link.failure or driver.link.state is LinkState.GREETING
 
 
+def test_answer_that_came_while_the_owner_was_busy_is_still_read(driver, make_router):
+    peer = make_router()
+    start_ns = time.monotonic_ns()
+    driver.link.connect(peer.endpoint, start_ns)
+    end = time.monotonic() + 20
+    while not driver.link.socket.poll(5):
+        peer.read()
+        assert time.monotonic() < end
+    late_ns = start_ns + 60_000_000_000
+    driver.link.tick(late_ns)
+    driver.link.receive(late_ns)
+    assert driver.link.up
+    assert driver.link.attempt == 1
+
+
 def test_closed_router_ends_the_link_after_what_it_sent_was_read(driver, make_router):
     peer = make_router()
     name = join(driver, peer)

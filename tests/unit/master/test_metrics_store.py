@@ -169,6 +169,66 @@ def test_tasks_and_processes_are_bounded(monkeypatch):
     assert store.dropped_count == 2
 
 
+reports = st.lists(
+    st.builds(
+        lambda number, incarnation, count: report(
+            task(number, sums={"ack_count": count}, gauges={"pending": count}),
+            process=f"line-{number}",
+            incarnation=incarnation,
+            sums={"cpu_time_us": count},
+            errors=(error(f"f{number}", count),),
+        ),
+        st.integers(1, 2),
+        st.integers(1, 3),
+        st.integers(0, 9),
+    ),
+    max_size=12,
+)
+
+
+def figures(store: MetricsStore) -> list[object]:
+    """Return all but what is of lately."""
+    snapshot = store.snapshot(START_NS + 9 * GENERATION_NS, 1)
+    rates = [*snapshot.tasks, *snapshot.processes]
+    return [
+        [item.sums for item in rates],
+        [{k: v for k, v in item.gauges.items() if not k.endswith("_rate")} for item in rates],
+        store.errors(),
+    ]
+
+
+@given(reports)
+def test_catch_up_gives_an_empty_store_all_totals_and_errors(given_reports):
+    old, new = MetricsStore(), MetricsStore()
+    for one in given_reports:
+        old.add(one, START_NS)
+    for one in old.catch_up():
+        new.add(one, START_NS)
+    assert figures(new) == figures(old)
+    snapshot = new.snapshot(START_NS, 1)
+    assert {item.gauges["ack_count_rate"] for item in snapshot.tasks} <= {0}
+
+
+@given(st.integers(0, 12), st.integers(0, 12), reports)
+def test_catch_up_fills_a_gap_in_what_a_store_was_given(first, length, given_reports):
+    told, partly, missed = MetricsStore(), MetricsStore(), MetricsStore()
+    ordered = sorted(given_reports, key=lambda one: one.incarnation)
+    for number, one in enumerate(ordered):
+        if first <= number < first + length:
+            missed.add(one, START_NS)
+        else:
+            for late in missed.catch_up(told):
+                partly.add(late, START_NS)
+            missed = MetricsStore()
+            partly.add(one, START_NS)
+        told.add(one, START_NS)
+    for late in missed.catch_up(told):
+        partly.add(late, START_NS)
+    assert figures(partly)[:2] == figures(told)[:2]
+    counts = [{item.fingerprint: item.count for item in store.errors()} for store in (told, partly)]
+    assert counts[0] == counts[1]
+
+
 def error(fingerprint: str, time_ms: int, component: str = "line", **changes: object):
     return replace(
         ErrorRecord(time_ms, 1, component, "boom", f"trace {time_ms}", 2, fingerprint), **changes

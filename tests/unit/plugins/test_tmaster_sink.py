@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,6 +14,7 @@ from heronshim.core.codec.metrics import metrics_from_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.state_layout import TopologyState
 from heronshim.core.io.tokens import token_matches
+from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plugins.file_state import FileStateManager
 from heronshim.core.plugins.tmaster_sink import TMasterSink, engine_options
@@ -63,55 +64,117 @@ def sink():
     sink.close()
 
 
-def feed(sink: TMasterSink, router) -> list[MetricsRecord]:
-    """Offer the record until the router has it; return all that it got."""
+class Listener:
+    """A scripted TMaster that keeps what it is told as a real one does."""
+
+    def __init__(self, router) -> None:
+        self.router = router
+        self.store = MetricsStore()
+        self.records: list[MetricsRecord] = []
+        self._seen = 0
+
+    def read(self) -> None:
+        self.router.read()
+        for frame in self.router.heard[self._seen :]:
+            self._seen += 1
+            if frame.kind == Kind.METRICS:
+                self.records.append(metrics_from_bytes(frame.payload, "words"))
+                self.store.add(self.records[-1], 0)
+
+    def cpu_time_us(self) -> float:
+        return sum(item.sums["cpu_time_us"] for item in self.store.snapshot(0, 0).processes)
+
+
+def flush_until(sink: TMasterSink, listener: Listener, done: Callable[[], object]) -> None:
+    """Let both take their turns."""
     end = time.monotonic() + DEADLINE_S
-    stop = threading.Event()
-
-    def answer() -> None:
-        while not stop.wait(0.002):
-            router.read()
-
-    thread = threading.Thread(target=answer)
-    thread.start()
-    try:
-        while not any(frame.kind == Kind.METRICS for frame in list(router.heard)):
-            if time.monotonic() > end:
-                pytest.fail("no record came")
-            try:
-                sink.process(RECORD)
-            except SinkError:
-                sink.flush()
-    finally:
-        stop.set()
-        thread.join()
-    payloads = [frame.payload for frame in router.heard if frame.kind == Kind.METRICS]
-    return [metrics_from_bytes(payload, "words") for payload in payloads]
+    while not done():
+        if time.monotonic() > end:
+            pytest.fail(f"after {DEADLINE_S} s it has {listener.records}")
+        sink.flush()
+        listener.read()
 
 
-def test_record_reaches_the_leader_from_a_link_of_the_sinks_own(sink, options, leader, make_router):
-    router = make_router()
-    leader(router.endpoint)
+@pytest.fixture
+def listener(make_router) -> Listener:
+    return Listener(make_router())
+
+
+def joined(sink: TMasterSink, listener: Listener) -> None:
+    """Send one record and wait until it came."""
+    sink.process(RECORD)
+    flush_until(sink, listener, lambda: listener.records)
+
+
+def test_record_reaches_the_leader_from_a_link_of_the_sinks_own(sink, options, leader, listener):
+    leader(listener.router.endpoint)
     sink.open("words", 3, options)
-    assert set(map(repr, feed(sink, router))) == {repr(RECORD)}
-    hello = decode_hello(router.of_kind(Kind.HELLO)[-1].payload)
+    joined(sink, listener)
+    sink.process(RECORD)
+    flush_until(sink, listener, lambda: len(listener.records) == 2)
+    assert listener.records[1] == RECORD
+    hello = decode_hello(listener.router.of_kind(Kind.HELLO)[-1].payload)
     assert (hello.role, hello.process, hello.container) == (Role.METRICSMGR, "tmaster-sink-3", 3)
     assert token_matches(SECRET, "words-1", hello.process, 8, hello.token)
 
 
-def test_sink_follows_a_new_leader(sink, options, leader, make_router):
-    first, second = make_router(), make_router()
-    leader(first.endpoint)
+def test_records_without_a_leader_are_summed_up_for_the_first_one(sink, options, leader, listener):
     sink.open("words", 3, options)
-    feed(sink, first)
-    leader(second.endpoint)
-    assert feed(sink, second)
-
-
-def test_record_without_a_leader_is_dropped_with_a_clear_error(sink, options, leader):
-    sink.open("words", 3, options)
-    with pytest.raises(SinkError, match="no link to the TMaster \\(none is known\\)"):
+    for _ in range(50):
         sink.process(RECORD)
+        sink.flush()
+    leader(listener.router.endpoint)
+    flush_until(sink, listener, lambda: listener.records)
+    (told,) = listener.records
+    assert (told.sums["cpu_time_us"], told.interval_ms) == (200, 0)
+
+
+def test_new_leader_is_told_all_totals_once(sink, options, leader, listener, make_router):
+    leader(listener.router.endpoint)
+    sink.open("words", 3, options)
+    joined(sink, listener)
+    sink.process(RECORD)
+    flush_until(sink, listener, lambda: len(listener.records) == 2)
+    second = Listener(make_router())
+    leader(second.router.endpoint)
+    flush_until(sink, second, lambda: second.records)
+    sink.process(RECORD)
+    flush_until(sink, second, lambda: len(second.records) == 2)
+    assert second.cpu_time_us() == 12
+    assert second.records[1] == RECORD
+
+
+def test_new_leader_at_the_same_endpoint_is_told_all_totals(
+    sink, options, leader, listener, make_router
+):
+    leader(listener.router.endpoint)
+    sink.open("words", 3, options)
+    joined(sink, listener)
+    listener.router.close()
+    sink.process(RECORD)
+    leader(listener.router.endpoint)
+    second = Listener(make_router(listener.router.endpoint))
+    flush_until(sink, second, lambda: second.records)
+    assert second.cpu_time_us() == 8
+
+
+def test_leader_whose_link_broke_is_told_what_it_missed_and_no_more(
+    sink, options, leader, listener, make_router
+):
+    leader(listener.router.endpoint)
+    sink.open("words", 3, options)
+    joined(sink, listener)
+    listener.router.close()
+    # The same leader listens again, on a new socket.
+    listener.router = make_router(listener.router.endpoint)
+    listener._seen = 0
+    flush_until(sink, listener, lambda: not sink._link.up)
+    for _ in range(3):
+        sink.process(RECORD)
+    flush_until(sink, listener, lambda: listener.cpu_time_us() >= 16)
+    sink.process(RECORD)
+    flush_until(sink, listener, lambda: len(listener.records) == 3)
+    assert listener.cpu_time_us() == 20
 
 
 def test_record_before_open_is_an_error(sink):
