@@ -102,7 +102,10 @@ def demo(
         last = _run(order)
         counts = read_counts(results)
     if picture is not None:
-        save_picture(last, picture)
+        try:
+            save_picture(last, picture)
+        except OSError as error:
+            note(f"--picture {picture} cannot be written: {error.strerror}")
     matches = counts == expected.words
     if as_json:
         print_json(_value(order, last, counts, matches))
@@ -138,56 +141,54 @@ def _run(order: _Order) -> Moment:
         running = submit(engine, LoadedTopology(definition, {}, ()), steps)
         try:
             wait_until_running(running, steps, START_TIMEOUT_S)
-            started = time.monotonic()
-            last = _watch(running, order, started - began, started)
+            last = _watch(running, order, time.monotonic() - began)
         finally:
             # Nothing is worth waiting for: all is counted, or the run has failed.
             remove_topology(engine, name, steps, 0)
     return last
 
 
-def _watch(running: Running, order: _Order, start_s: float, started: float) -> Moment:
-    """Show how it goes until every line is acked and counted."""
-    moment = Moment(order.expected.lines, 0, 0, 0.0, read_counts(order.results), start_s)
+def _watch(running: Running, order: _Order, start_s: float) -> Moment:
+    """Show how it goes until every line is acked and counted; return the last moment.
+
+    Raises:
+        DeadlineError: nothing moves any more.
+    """
+    snapshot = None
+    moment = _moment(order, snapshot, start_s)
     silent_since = time.monotonic()
     with connect(running) as client, DemoBoard(quiet=order.quiet) as board:
-        while True:
+        while snapshot is None or not is_exhausted(running, snapshot):
             running.engine.manager.poll()
-            snapshot = _snapshot(client)
-            acked = _total(snapshot, "ack_count")
-            if acked > moment.acked:
-                silent_since = time.monotonic()
-            counts = read_counts(order.results)
-            moment = Moment(
-                lines=order.expected.lines,
-                acked=int(acked),
-                failed=int(_total(snapshot, "fail_count")),
-                words_per_s=counts.total() / max(time.monotonic() - started, 0.001),
-                counts=counts,
-                start_s=start_s,
-            )
+            snapshot = _snapshot(client) or snapshot
+            before, moment = moment, _moment(order, snapshot, start_s)
             board.show(moment)
-            if snapshot is not None and is_exhausted(running, snapshot):
-                break
+            if moment.acked > before.acked:
+                silent_since = time.monotonic()
             if time.monotonic() - silent_since > SILENCE_S_MAX:
-                msg = (
-                    f"no line was acked for {SILENCE_S_MAX:g} s; "
-                    f"{moment.acked} of {moment.lines} were"
-                )
+                acked = f"{moment.acked} of {moment.lines} were"
+                msg = f"no line was acked for {SILENCE_S_MAX:g} s; {acked}"
                 raise DeadlineError(msg)
             time.sleep(REFRESH_S)
         # All is counted; what is written lags by a tick.
         deadline = time.monotonic() + FILES_WAIT_S
-        while moment.counts.total() < order.expected.words.total():
-            if time.monotonic() > deadline:
-                break
+        wanted = order.expected.words.total()
+        while moment.counts.total() < wanted and time.monotonic() < deadline:
             time.sleep(REFRESH_S)
-            counts = read_counts(order.results)
-            moment = Moment(
-                moment.lines, moment.acked, moment.failed, moment.words_per_s, counts, start_s
-            )
+            moment = _moment(order, snapshot, start_s)
             board.show(moment)
     return moment
+
+
+def _moment(order: _Order, snapshot: MetricsSnapshot | None, start_s: float) -> Moment:
+    return Moment(
+        lines=order.expected.lines,
+        acked=int(_total(snapshot, "ack_count")),
+        failed=int(_total(snapshot, "fail_count")),
+        words_per_s=_words_per_s(snapshot),
+        counts=read_counts(order.results),
+        start_s=start_s,
+    )
 
 
 def _snapshot(client: ControlClient) -> MetricsSnapshot | None:
@@ -201,6 +202,12 @@ def _snapshot(client: ControlClient) -> MetricsSnapshot | None:
 def _total(snapshot: MetricsSnapshot | None, name: str) -> float:
     tasks = snapshot.tasks if snapshot else ()
     return sum(task.sums.get(name, 0.0) for task in tasks if task.component == "lines")
+
+
+def _words_per_s(snapshot: MetricsSnapshot | None) -> float:
+    tasks = snapshot.tasks if snapshot else ()
+    name = "execute_count/split/default_rate"
+    return sum(task.gauges.get(name, 0.0) for task in tasks if task.component == "count")
 
 
 def _value(order: _Order, last: Moment, counts: Counter[str], matches: bool) -> dict[str, Any]:

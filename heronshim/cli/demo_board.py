@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass
 from io import StringIO
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TOP_WORDS = 10
 BAR_WIDTH = 40
+_FONT_FACE = re.compile(r"\s*@font-face \{[^}]*\}")
 LINE_EVERY_S = 2.0
 """Without a terminal, one line as often."""
 
@@ -39,7 +41,7 @@ class Moment:
     failed: int
     """Lines that failed, and were emitted again."""
     words_per_s: float
-    """Since the first tuple."""
+    """Over the last seconds."""
     counts: Counter[str]
     start_s: float
     """Seconds from the command to the first tuple."""
@@ -88,11 +90,17 @@ def view(moment: Moment) -> RenderableType:
     top = moment.counts.most_common(TOP_WORDS)
     most = top[0][1] if top else 1
     for word, count in top:
-        bar = ProgressBar(total=most, completed=count, width=BAR_WIDTH)
+        bar = _bar(most, count)
         table.add_row(escape(printable(word)), f"{count:,}", bar)
-    whole = ProgressBar(total=moment.lines, completed=moment.acked, width=BAR_WIDTH)
+    whole = ProgressBar(
+        total=moment.lines, completed=moment.acked, width=BAR_WIDTH, complete_style="cyan"
+    )
     flow = Text("lines ─▶ split x2 ─▶ count x2   on 2 containers, at least once", style="dim")
     return Group(flow, Text(_progress(moment), style="bold"), whole, Text(), table)
+
+
+def _bar(total: int, completed: int) -> ProgressBar:
+    return ProgressBar(total=total, completed=completed, width=BAR_WIDTH, complete_style="cyan")
 
 
 def save_picture(moment: Moment, path: Path) -> None:
@@ -103,7 +111,9 @@ def save_picture(moment: Moment, path: Path) -> None:
     """
     console = Console(record=True, width=72, file=StringIO(), force_terminal=True)
     console.print(view(moment))
-    path.write_text(console.export_svg(title="heronshim demo"), encoding="utf-8")
+    picture = console.export_svg(title="heronshim demo", unique_id="demo")
+    # Fonts of the reader's own: a picture must not call another host.
+    path.write_text(_FONT_FACE.sub("", picture), encoding="utf-8")
 
 
 def _progress(moment: Moment) -> str:
