@@ -77,8 +77,9 @@ def load_definition(spec: str, name: str | None = None) -> LoadedTopology:
         built = _built(found, name, code)
     except Exception as error:  # noqa: BLE001 - reading what authors wrote calls their __eq__, __repr__
         raise TopologyError([code.fault(error)]) from None
-    if built.problems:
-        raise TopologyError(built.problems)
+    problems = [*built.problems, *_unreachable(built.definition, code)]
+    if problems:
+        raise TopologyError(problems)
     return LoadedTopology(built.definition, files_to_ship(code), built.warnings)
 
 
@@ -198,6 +199,24 @@ def _chosen(module: ModuleType, wanted: str, code: AuthorCode, spec: str) -> obj
     text = f"there are several topologies: {', '.join(names)}"
     text += f"; choose one, such as {place}:{names[0]}"
     raise TopologyError([f"{file}:1: {text}"])
+
+
+def _unreachable(definition: Definition, code: AuthorCode) -> list[str]:
+    """Return a line for each component whose module only the author's own sys.path finds."""
+    problems = []
+    for component in definition.components:
+        module = component.object.partition(":")[0]
+        file = getattr(sys.modules.get(module), "__file__", None)
+        if isinstance(file, str) and not code.owns(file) and not _on_path(Path(file)):
+            text = f"{component.object} comes from {file}, where instances do not find it"
+            text += f"; move it below {code.root} or install it"
+            problems.append(f'{component.source}: component "{component.id}": {text}')
+    return problems
+
+
+def _on_path(file: Path) -> bool:
+    """Return whether a file is below a folder that every process of this interpreter looks into."""
+    return any(entry and file.is_relative_to(Path(entry).absolute()) for entry in sys.path)
 
 
 def _is_topology(value: object) -> bool:

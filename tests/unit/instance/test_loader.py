@@ -128,6 +128,21 @@ def test_an_installed_module_ships_nothing() -> None:
     assert loaded.definition.component("numbers").object == "pack_c.topo:Numbers"
 
 
+def test_component_that_only_the_files_own_path_finds() -> None:
+    """Instances import the component's module, not the file that changes sys.path."""
+    write(
+        {
+            "app/topo_l.py": "import sys\nsys.path.append('elsewhere')\n"
+            "from heronshim.api import Topology\nfrom parts_l import Numbers\n"
+            "class L(Topology):\n    numbers = Numbers.spec()\n",
+            "elsewhere/parts_l.py": TOPOLOGY.format(name="Other"),
+        }
+    )
+    said = problem("app/topo_l.py")
+    assert said.startswith('app/topo_l.py:6: component "numbers": parts_l:Numbers comes from ')
+    assert "elsewhere/parts_l.py, where instances do not find it; move it below " in said
+
+
 def test_what_is_loaded_without_a_class() -> None:
     write(
         {
