@@ -93,6 +93,7 @@ class InstanceRuntime:
         self._outbox = Outbox(1, 1)
         self._flush_age_ns = 0
         self._rows_since_ns = 0
+        self._last_step_ns = clock.now_ns()
         self._interval_ns = 0
         self._next_metrics_ns = NEVER_NS
         self._extra: list[Frame] = []
@@ -200,6 +201,11 @@ class InstanceRuntime:
                 return False
             self._open(plan)
         free = self._outbox.waiting_bytes <= WAITING_BYTES_MAX
+        if not free:
+            held_us = (now_ns - self._last_step_ns) // 1000
+            for meter in self._meters.values():
+                meter.add("back_pressure_time_us", held_us)
+        self._last_step_ns = now_ns
         happened = False
         for task in self._tasks.values():
             if isinstance(task, BoltTask):
