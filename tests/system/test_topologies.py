@@ -164,3 +164,20 @@ def _pid_of(process: str) -> int:
             if fields["process"].startswith(process):
                 return int(fields["pid"])
     pytest.fail(f"no supervisor started {process}")
+
+
+def test_a_slow_bolt_holds_its_source_back_and_loses_nothing(cli: Cli) -> None:
+    file = Path(__file__).with_name("topologies") / "slow_bolt.py"
+    cli("submit", f"{file}:SlowBolt")
+    held = wait_for(cli, "SlowBolt", lambda m: total(m, "fast", "back_pressure_time_us") > 0)
+    # 8 MB in all: the source may hold 1 MiB and a batch, each hop one window of at most 1 MiB.
+    emitted = total(held, "fast", "emit_count/default")
+    executed = total(held, "slow", "execute_count/fast/default")
+    assert (emitted - executed) * 2000 < 4 << 20
+    stmgr = next(item for item in held["processes"] if item["process"] == "stmgr-1")
+    assert stmgr["gauges"]["rss_bytes"] < 64 << 20
+    done = wait_for(
+        cli, "SlowBolt", lambda m: total(m, "slow", "execute_count/fast/default") == 4000
+    )
+    assert total(done, "slow", "user/misplaced") == 0
+    cli("kill", "SlowBolt", "--yes", "--wait", "0")
