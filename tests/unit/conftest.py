@@ -88,9 +88,9 @@ class ScriptedRouter:
         """Send parts as they are."""
         self._socket.send_multipart([peer, *parts])
 
-    def close(self) -> None:
-        """Close the socket: all connections end."""
-        self._socket.close(linger=0)
+    def close(self, linger_ms: int = 0) -> None:
+        """Close the socket: all connections end, after what was sent if it may linger."""
+        self._socket.close(linger=linger_ms)
 
 
 @dataclass(frozen=True)

@@ -111,7 +111,9 @@ class ControlClient:
                 raise _too_late(command, timeout_s, self._link)
             if not self._link.up:
                 sent = False
-                self._link.connect(self._locate() or "", now_ns)
+                endpoint = self._locate() or ""
+                if endpoint != self._link.endpoint:
+                    self._link.connect(endpoint, now_ns)
             elif not sent:
                 sent = self._link.send(Kind.COMMAND, payload)
             wait_ns = min(deadline_ns, self._link.next_deadline_ns()) - now_ns

@@ -153,8 +153,15 @@ class DealerLink:
         return self._sequence
 
     def connect(self, endpoint: str, now_ns: int) -> None:
-        """Go to an endpoint; the one it has already is left alone, a new one replaces the link."""
+        """Go to an endpoint, where the caller knows somebody to listen now.
+
+        A link that goes there already is left alone; one that waits for its next attempt makes
+        it at once. Another endpoint replaces the link; an empty one ends it.
+        """
         if endpoint == self.endpoint:
+            if self.state is LinkState.WAITING:
+                self._backoff_ns = BACKOFF_MIN_NS
+                self._open(now_ns)
             return
         self._end("endpoint changed", now_ns)
         self.endpoint = endpoint

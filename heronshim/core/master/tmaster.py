@@ -71,8 +71,9 @@ class _Stmgr:
     link: int
     register: StmgrRegister
     heard_ns: int
+    pushed_ns: int
+    """When it was sent a plan, or registered while one that names it was being stored."""
     joined_tasks: tuple[int, ...] = ()
-    pushed_ns: int = 0
     present: bool = True
 
 
@@ -227,8 +228,7 @@ class TMaster:
         known = self._stmgrs.get(register.container)
         if known is not None:
             self._containers_by_link.pop(known.link, None)
-        stmgr = _Stmgr(event.link, register, now_ns)
-        self._stmgrs[register.container] = stmgr
+        self._stmgrs[register.container] = _Stmgr(event.link, register, now_ns, now_ns)
         self._containers_by_link[event.link] = register.container
         if register.plan_epoch > self._epoch:
             # The state manager lost plans that were pushed: go on above what is in use.
@@ -239,8 +239,11 @@ class TMaster:
         elif _in_plan(self._storing or self._plan, register.container) != _known(register):
             self._store_wanted = True
         effects = self._store_if_wanted()
-        if self._plan is not None and self._plan.leader_epoch == self._leader_epoch:
-            stmgr.pushed_ns = now_ns
+        if (
+            self._plan is not None
+            and self._plan.leader_epoch == self._leader_epoch
+            and _in_plan(self._plan, register.container) == _known(register)
+        ):
             effects.append(PushPlan(event.link, self._plan))
         return effects
 

@@ -94,8 +94,24 @@ def test_missing_router_is_tried_again_until_it_comes(driver, make_router, tmp_p
     driver.until(lambda: driver.link.attempt == 3, "three attempts")
     peer = make_router(endpoint)
     join(driver, peer)
-    assert decode_hello(peer.of_kind(Kind.HELLO)[-1].payload).attempt == driver.link.attempt > 3
+    assert decode_hello(peer.of_kind(Kind.HELLO)[-1].payload).attempt == driver.link.attempt >= 3
     assert driver.kinds() == [LinkEventKind.JOINED]
+
+
+def test_connect_to_the_same_endpoint_ends_the_back_off_and_no_link(driver, make_router, tmp_path):
+    endpoint = f"ipc://{tmp_path}/late"
+    driver.link.connect(endpoint, time.monotonic_ns())
+    driver.until(lambda: driver.link.state is LinkState.WAITING, "the back-off")
+    now_ns = time.monotonic_ns()
+    driver.link.connect(endpoint, now_ns)
+    assert driver.link.attempt == 2
+    assert driver.link.state is LinkState.GREETING
+    peer = make_router(endpoint)
+    join(driver, peer)
+    attempt = driver.link.attempt
+    driver.link.connect(endpoint, time.monotonic_ns())
+    assert driver.link.up
+    assert driver.link.attempt == attempt
 
 
 def test_silent_router_gets_a_new_socket_for_each_attempt(driver, make_router):
@@ -130,7 +146,7 @@ def test_closed_router_ends_the_link_after_what_it_sent_was_read(driver, make_ro
     for number in range(100):
         peer.send(name, Kind.PLAN, b"%d" % number)
     driver.until(lambda: driver.frames, "the first frame")
-    peer.close()
+    peer.close(linger_ms=20_000)
     driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
     assert driver.frames[-1].payload.bytes == b"99"
     again = make_router(peer.endpoint)

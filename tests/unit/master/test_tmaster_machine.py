@@ -144,13 +144,22 @@ def test_same_stmgr_on_a_new_link_gets_the_plan_and_no_new_epoch(driver):
     assert driver.master.absent_containers() == ()
 
 
-def test_restarted_stmgr_makes_a_new_plan_for_all(driver):
+def test_restarted_stmgr_makes_a_new_plan_for_all_and_gets_no_older_one(driver):
     driver.start()
     driver.handle(LinkEnded(2))
-    effects = driver.join(2, incarnation=5)
-    assert (1, 2) in pushes(effects)
-    assert (3, 2) in pushes(effects)
+    assert pushes(driver.join(2, incarnation=5)) == [(1, 2), (3, 2)]
     assert driver.master.plan.containers[1].stmgr_incarnation == 5
+
+
+def test_restarted_stmgr_gets_the_older_plan_when_none_can_be_stored(driver):
+    driver.start()
+    driver.stores = False
+    assert pushes(driver.join(2, incarnation=5)) == []
+    driver.handle(PlanNotStored(2, "disk full"))
+    beat = StmgrHeartbeatReceived(3, StmgrHeartbeat(2, 0))
+    assert pushes(driver.handle(beat)) == []
+    driver.now_ns += PUSH_AGAIN_NS
+    assert pushes(driver.handle(beat)) == [(3, 1)]
 
 
 def test_changes_while_a_plan_is_being_stored_make_one_next_plan(driver):
