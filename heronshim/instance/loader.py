@@ -308,7 +308,8 @@ def main(arguments: list[str]) -> None:
     """Run as the child: SPEC OUTPUT TIMEOUT_S NAME; exits 0 when the output is complete."""
     spec, output, timeout_s, name = arguments
     # `python -m` looks for modules in the working folder; an author's file does not.
-    sys.path.remove(str(Path.cwd()))
+    if not sys.flags.safe_path:
+        del sys.path[0]
 
     def stop(_: int, __: FrameType | None) -> None:
         raise TookTooLong(f"still running after {float(timeout_s):g} s")  # noqa: EM102
