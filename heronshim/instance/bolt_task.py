@@ -20,6 +20,7 @@ from heronshim.instance.outcomes import OutcomeBuffer, of_one_task
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from random import Random
 
     from heronshim.api.components import Bolt
@@ -89,6 +90,7 @@ class BoltTask:
         rng: Random,
         fatal: Callable[[BaseException], None],
         clock: Clock,
+        io_lock: AbstractContextManager[Any],
     ) -> None:
         self.bolt = bolt
         self.context = context
@@ -100,9 +102,10 @@ class BoltTask:
         """What the author acked, failed or reset, in order: (kind, tuple, XOR of its children)."""
         self.consumed: deque[tuple[int, int]] = deque()
         """(link, bytes) of batches that were executed: credit to give back."""
+        self.io_lock = io_lock
         self._fatal = fatal
         self._clock = clock
-        self._clock_ns = clock.now_ns
+        self.clock_ns = clock.now_ns
         self._inbox: deque[tuple[DataBatch, list[list[Any]], int, int, int]] = deque()
         self._work: _Work | None = None
         self._chunk_rows = 16
@@ -124,7 +127,7 @@ class BoltTask:
         self.bolt.prepare(self.context.config, self.context)
         self.collector.rebind_hooks()
         if self._tick_s:
-            self._next_tick_ns = self._clock_ns() + int(self._tick_s * 1e9)
+            self._next_tick_ns = self.clock_ns() + int(self._tick_s * 1e9)
 
     def on_batch(
         self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, cost_bytes: int
@@ -192,7 +195,7 @@ class BoltTask:
 
     def report(self, error: BaseException | str) -> None:
         """Report an error with the tuple in hand, failing nothing."""
-        now_ns = self._clock_ns()
+        now_ns = self.clock_ns()
         in_hand = repr(self.current)[:500] if self.current is not None else ""
         self.meter.error(error, now_ns, self._clock.wall_ms(), in_hand)
 
@@ -262,7 +265,7 @@ class BoltTask:
             self._finished.append(work)
             self._work = None
             self.consumed.append((work.link, work.cost_bytes))
-        elapsed_ns = self._clock_ns() - now_ns
+        elapsed_ns = self.clock_ns() - now_ns
         if elapsed_ns > 2 * CHUNK_NS:
             self._chunk_rows = max(1, rows // 2)
         elif elapsed_ns < CHUNK_NS and done == rows:
@@ -274,10 +277,10 @@ class BoltTask:
         if self.context.hooks:
             for tup in islice(tuples, rows):
                 self.current = tup
-                begun_ns = self._clock_ns()
+                begun_ns = self.clock_ns()
                 execute(tup)
                 for hook in self.context.hooks:
-                    hook.bolt_execute(tup, (self._clock_ns() - begun_ns) / 1e6)
+                    hook.bolt_execute(tup, (self.clock_ns() - begun_ns) / 1e6)
                     if self.auto_ack and tup._row not in work.failed:  # noqa: SLF001
                         hook.bolt_ack(tup)
         elif self._emits:

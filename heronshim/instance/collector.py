@@ -12,6 +12,7 @@ from heronshim.api.tuple import Tuple
 from heronshim.core.plan.topology import DEFAULT_STREAM
 from heronshim.errors import nearest
 from heronshim.instance.outbox import OpenBatch, edge_source, tracked_count
+from heronshim.instance.stream_order import StreamOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,6 +38,7 @@ class _Streams:
         self.owner = owner
         self.outbox = outbox
         self.routes = routes
+        self.order = StreamOrder(owner, outbox)
         self._batches: dict[tuple[str, int], OpenBatch] = {}
         self._reported: dict[tuple[str, int], int] = {}
         self.emit_counts: dict[str, int] = {}
@@ -88,7 +90,7 @@ class _Streams:
         return route
 
     def batch(self, route: Route, target: int, **kind: Any) -> OpenBatch:
-        """Return the open batch of a stream for a target."""
+        """Return the open batch of a stream for a target, to append a row at once."""
         key = (route.stream, target)
         batch = self._batches.get(key)
         if batch is None:
@@ -99,6 +101,8 @@ class _Streams:
                     context.task_id, target, **kind,
                 )
             )  # fmt: skip
+        if route.ordered:
+            self.order.turn_to(batch)
         return batch
 
 
@@ -141,7 +145,7 @@ class SpoutCollector:
     def _fast_emit(self) -> Any:
         """Return emit for a default stream with one copy a tuple, or None."""
         route = self._streams.routes.get(DEFAULT_STREAM)
-        if route is None or route.direct or not route.single:
+        if route is None or not route.short:
             return None
         general = self._emit
         fast_row = self._fast_row
@@ -268,26 +272,26 @@ class SpoutCollector:
             self._task.on_untracked_id(id_)
         if not tasks:
             self.emitted_elsewhere += 1
-        if route.single and tasks:
-            batch = self._single_batch(route, tasks[0])
-            batch.rows.append(values)
-            if self._tracked:
-                batch.ids.append(id_)
-        elif tasks:
-            self._send_copies(route, tasks, values, id_)
+        elif route.ordered:
+            with self._streams.order.lock:
+                self._append(route, tasks, values, id_)
+        else:
+            self._append(route, tasks, values, id_)
         self._streams.count_emit(route, tasks)
         for hook in context.hooks:
             hook.emit(values, route.stream, tasks)
         return tasks
 
-    def _send_copies(
-        self,
-        route: Route,
-        tasks: tuple[int, ...],
-        values: Sequence[Any],
-        id_: Any,
+    def _append(
+        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any
     ) -> None:
-        """Several copies of one tree: its edges are drawn before any copy leaves."""
+        """Append a row for each task; of several copies all edges are drawn before any leaves."""
+        if route.single:
+            batch = self._single_batch(route, tasks[0])
+            batch.rows.append(values)
+            if self._tracked:
+                batch.ids.append(id_)
+            return
         if not self._tracked:
             for task in tasks:
                 self._streams.batch(route, task).rows.append(values)
@@ -343,7 +347,7 @@ class BoltCollector:
     def _fast_emit(self) -> Any:
         """Return emit for a default stream with one copy a tuple and a key, or None."""
         route = self._streams.routes.get(DEFAULT_STREAM)
-        if route is None or route.direct or not route.single or route.key_index is None:
+        if route is None or not route.short or route.key_index is None:
             return None
         index, general, task = route.key_index, self._emit, self._task
         memo: dict[str, Any] = {}
@@ -430,13 +434,26 @@ class BoltCollector:
         if anchors is None:
             current = self._task.current
             anchors = (current,) if self._auto_anchor and current is not None else ()
-        for task in tasks:
-            rows = self._batch(route, task).rows
-            rows.append((values, *self._pairs(anchors)) if self._tracked else values)
+        if route.ordered:
+            with self._streams.order.lock:
+                self._append(route, tasks, values, anchors)
+        else:
+            self._append(route, tasks, values, anchors)
         self._streams.count_emit(route, tasks)
         for hook in self._task.context.hooks:
             hook.emit(values, route.stream, tasks)
         return tasks
+
+    def _append(
+        self,
+        route: Route,
+        tasks: tuple[int, ...],
+        values: Sequence[Any],
+        anchors: Sequence[Tuple],
+    ) -> None:
+        for task in tasks:
+            rows = self._batch(route, task).rows
+            rows.append((values, *self._pairs(anchors)) if self._tracked else values)
 
     def _pairs(self, anchors: Sequence[Tuple]) -> tuple[Any, Any]:
         """Draw one fresh edge per anchor for one copy; return its roots and edges.

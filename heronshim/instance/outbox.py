@@ -116,6 +116,10 @@ class Outbox:
         """Rows that may be added before the next flush: no batch grows to over twice its size."""
         return min([batch.rows_max for batch in self._batches], default=FIRST_ROWS_MAX)
 
+    def close_batch(self, batch: OpenBatch, now_us: int) -> None:
+        """Turn one batch into frames now; nothing happens when it is empty."""
+        self._close(batch, now_us)
+
     def flush(self, now_us: int, *, only_full: bool = False) -> None:
         """Turn open batches into frames."""
         for batch in self._batches:

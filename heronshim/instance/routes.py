@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from heronshim.api.context import Context
     from heronshim.core.plan.physical import PhysicalPlan
-    from heronshim.core.plan.topology import InputStream, OutputStream
+    from heronshim.core.plan.topology import Component, InputStream, OutputStream
     from heronshim.core.stream.grouping import Chooser
 
 _ONE_COPY = frozenset(
@@ -43,8 +43,15 @@ class Route:
     """The tasks when they are the same for every tuple and `single`."""
     key_index: int | None
     """Position of the only field that chooses the task, when `single`."""
+    ordered: bool
+    """Whether a consumer takes other streams of this component too: their order is kept."""
     direct_tasks: frozenset[int]
     """Tasks that subscribe with direct grouping."""
+
+    @property
+    def short(self) -> bool:
+        """Whether emits may take the short path: one copy, whose batch is its target's only one."""
+        return self.single and not self.ordered
 
 
 def make_routes(
@@ -88,8 +95,13 @@ def _route(
         single,
         only.tasks if isinstance(only, ConstantChooser) else None,
         only.index if isinstance(only, FieldsChooser) else None,
+        any(_takes_several(consumer, context.component_id) for consumer, _ in consumers),
         frozenset(direct),
     )
+
+
+def _takes_several(consumer: Component, source: str) -> bool:
+    return sum(item.component == source for item in consumer.inputs) > 1
 
 
 def _chooser(

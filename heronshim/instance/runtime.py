@@ -338,6 +338,7 @@ class InstanceRuntime:
             return BoltTask(
                 user_object, context, meter, self._outbox, tracked=tracked,
                 tick_s=made.tick_interval_s, rng=self._rng, fatal=fatal, clock=self._clock,
+                io_lock=self._io_lock,
             )  # fmt: skip
         if not isinstance(user_object, Spout):
             raise TopologyError([f'"{component.id}": {component.object} is not a Spout'])

@@ -61,8 +61,8 @@ class SpoutTask:
         self._pending_max = pending_max
         self._fatal = fatal
         self._clock = clock
-        self._clock_ns = clock.now_ns
-        self._io_lock = io_lock
+        self.clock_ns = clock.now_ns
+        self.io_lock = io_lock
         self._calls_ack = type(spout).ack is not Spout.ack
         self.calls_ack_at_emit = not tracked and self._calls_ack
         self._calls_fail = type(spout).fail is not Spout.fail
@@ -152,8 +152,8 @@ class SpoutTask:
 
         Under the IO lock of the instance: the tracker is shared with the network side.
         """
-        with self._io_lock:
-            return self.tracker.open_copies(id_, copies, self._clock_ns() // NS_PER_US)
+        with self.io_lock:
+            return self.tracker.open_copies(id_, copies, self.clock_ns() // NS_PER_US)
 
     def on_failed(self, ids: list[Any]) -> None:
         """Trees failed; the author hears of it in the next step."""
@@ -171,7 +171,7 @@ class SpoutTask:
 
     def report(self, error: BaseException | str) -> None:
         """Report an error without failing anything."""
-        now_ns = self._clock_ns()
+        now_ns = self.clock_ns()
         self.meter.error(error, now_ns, self._clock.wall_ms())
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ class SpoutTask:
         except Exception as error:  # noqa: BLE001 - the author's code may raise anything
             self._fatal_or_report(error)
         emitted = outbox.emitted_rows + outbox.open_rows() + collector.emitted_elsewhere - before
-        elapsed_ns = self._clock_ns() - now_ns
+        elapsed_ns = self.clock_ns() - now_ns
         self.meter.add("next_tuple_count", calls)
         self.meter.add("busy_time_us", elapsed_ns // NS_PER_US)
         if emitted > calls:
