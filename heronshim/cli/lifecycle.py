@@ -68,10 +68,11 @@ def restart(
     as_json = wants_json(output, json)
     with Engine.open() as engine:
         running = engine.find(topology)
-        known = [0, *(item.id for item in running.packing_plan.containers)]
+        numbers = [item.id for item in running.packing_plan.containers]
+        known = [0, *numbers]
         if container is not None and container not in known:
-            numbers = ", ".join(map(str, known))
-            msg = f'topology "{topology}" has no container {container}; it has: {numbers}'
+            there = ", ".join(map(str, known))
+            msg = f'topology "{topology}" has no container {container}; it has: {there}'
             raise NotFoundError(msg)
         which = "all containers" if container is None else f"container {container}"
         confirm(f'Restart {which} of topology "{topology}"?', yes)
@@ -81,7 +82,9 @@ def restart(
             say(which)
         wait_until_running(running, steps, timeout)
     if as_json:
-        print_json({"topology": topology, "restarted": known if container is None else [container]})
+        print_json(
+            {"topology": topology, "restarted": known[1:] if container is None else [container]}
+        )
     else:
         print_line(f'{which} of topology "{topology}" restarted')
 

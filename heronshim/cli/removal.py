@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 import time
 from contextlib import ExitStack, suppress
-from functools import partial
 from typing import TYPE_CHECKING
 
 from heronshim.cli.master import connect
+from heronshim.cli.output import note
+from heronshim.cli.submission import make_launch
 from heronshim.config import TopologyOptions, parse_options
-from heronshim.core.io.launch_file import read_launch
+from heronshim.core.io.launch_file import read_launch, write_launch
 from heronshim.core.master.messages import CommandKind
 from heronshim.core.spi import registry
 from heronshim.errors import HeronshimError, NotFoundError, StateError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from heronshim.cli.progress import Say, Steps
     from heronshim.core.io.control_client import ControlClient
     from heronshim.core.master.messages import MetricsSnapshot
+    from heronshim.core.spi.scheduler import Launch
 
 LOCK_WAIT_S = 30.0
 MASTER_WAIT_S = 3.0
@@ -46,11 +48,13 @@ def remove_topology(engine: Engine, name: str, steps: Steps, wait_s: float | Non
             state.require()
         drained = _drain(engine, name, steps, wait_s)
         engine.manager.poll()
+        launch = _launch(engine, name)
         with steps.step("stop"):
-            _stop(engine, name)
+            if launch is not None:
+                registry.load(registry.SCHEDULERS, launch.scheduler)(launch).kill()
         engine.manager.poll()
         with steps.step("remove"):
-            _remove_package(engine, name)
+            _remove_package(engine, name, launch)
             try:
                 shutil.rmtree(engine.work_dir(name))
             except FileNotFoundError:
@@ -104,28 +108,33 @@ def pending_trees(snapshot: MetricsSnapshot | None) -> float:
     return sum(task.gauges.get("pending", 0.0) for task in tasks)
 
 
-def _stop(engine: Engine, name: str) -> None:
-    """End all processes; what is gone already is no fault."""
+def _launch(engine: Engine, name: str) -> Launch | None:
+    """Return how the topology was started; None when an earlier kill removed that.
+
+    A damaged launch file is replaced by what a submit would write now, so that the scheduler
+    finds what there is to end.
+    """
     try:
-        launch = read_launch(str(engine.work_dir(name)))
+        return read_launch(str(engine.work_dir(name)))
     except NotFoundError:
-        return
-    registry.load(registry.SCHEDULERS, launch.scheduler)(launch).kill()
+        return None
+    except StateError as error:
+        note(f"warning: {error}")
+        launch = make_launch(engine, name, name, {})
+        write_launch(launch)
+        return launch
 
 
-def _remove_package(engine: Engine, name: str) -> None:
+def _remove_package(engine: Engine, name: str, launch: Launch | None) -> None:
     """Tell the uploader that this topology needs its package no more."""
-    uri = ""
-    uploader = engine.uploader
-    try:
-        launch = read_launch(str(engine.work_dir(name)))
-        uri = launch.package_uri
+    if launch is not None and launch.package_uri:
         make = registry.load(registry.UPLOADERS, launch.uploader)
-        uploader = partial(make, launch.uploader_options)
-    except (NotFoundError, StateError):
-        # An earlier kill came as far as this, or the file is damaged: the record says it too.
+        uri, uploader = launch.package_uri, make(launch.uploader_options)
+    else:
+        uri, uploader = "", engine.uploader()
+        # Without a good launch file the record says it, unless that is damaged too.
         with suppress(StateError):
             record = engine.state(name).execution_state()
             uri = record.package_uri if record else ""
     if uri:
-        uploader().undo(uri, name)
+        uploader.undo(uri, name)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 LOCK_WAIT_S = 30.0
 """Another submit or kill of the same name takes no longer."""
 SECRET_BYTES = 32
+SECRET_FILE = "secret"  # noqa: S105 - a name
 ASK_SLICE_S = 1.0
 """How long to wait for a TMaster before looking what its scheduler says."""
 POLL_S = 0.05
@@ -82,7 +83,7 @@ def submit(
         work_dir = engine.work_dir(name)
         _clear_leftovers(work_dir)
         undo.callback(shutil.rmtree, work_dir, ignore_errors=True)
-        launch = _prepare(engine, topology, work_dir)
+        launch = _prepare(engine, topology)
         with steps.step("upload") as say:
             launch = _upload(engine, loaded, launch, undo)
             say(f"{len(loaded.files)} files as {launch.package_uri or 'nothing'}")
@@ -150,22 +151,19 @@ def _clear_leftovers(work_dir: Path) -> None:
         raise StateError(msg) from error
 
 
-def _prepare(engine: Engine, topology: Topology, work_dir: Path) -> Launch:
-    """Make the work folder with the topology's secret; return how to start it."""
-    secret = work_dir / "secret"
-    try:
-        work_dir.mkdir(mode=0o700, parents=True)
-        write_whole(secret, secrets.token_hex(SECRET_BYTES).encode(), secret.with_suffix(".new"))
-    except OSError as error:
-        msg = f"work folder {work_dir} cannot be made: {error.strerror}; check space and rights"
-        raise StateError(msg) from error
-    settings = engine.settings
+def make_launch(engine: Engine, name: str, topology_id: str, languages: dict[str, str]) -> Launch:
+    """Return how a topology is started by the settings of now, without its package.
+
+    Raises:
+        StateError: the folder of sockets cannot be used.
+    """
+    settings, work_dir = engine.settings, engine.work_dir(name)
     return Launch(
-        topology=topology.name,
-        topology_id=topology.id,
+        topology=name,
+        topology_id=topology_id,
         work_dir=str(work_dir),
         socket_dir=str(socket_folder()),
-        secret_path=str(secret),
+        secret_path=str(work_dir / SECRET_FILE),
         python=settings.python,
         state_manager=settings.state_manager,
         state_options=settings.state_options,
@@ -175,12 +173,26 @@ def _prepare(engine: Engine, topology: Topology, work_dir: Path) -> Launch:
         uploader_options=settings.uploader_options,
         sinks=settings.sinks,
         sink_options=settings.sink_options,
-        languages={
-            component.id: str(component.language)
-            for component in topology.components
-            if component.language is not Language.PYTHON
-        },
+        languages=languages,
     )
+
+
+def _prepare(engine: Engine, topology: Topology) -> Launch:
+    """Make the work folder with the topology's secret; return how to start it."""
+    work_dir = engine.work_dir(topology.name)
+    secret = work_dir / SECRET_FILE
+    try:
+        work_dir.mkdir(mode=0o700, parents=True)
+        write_whole(secret, secrets.token_hex(SECRET_BYTES).encode(), secret.with_suffix(".new"))
+    except OSError as error:
+        msg = f"work folder {work_dir} cannot be made: {error.strerror}; check space and rights"
+        raise StateError(msg) from error
+    languages = {
+        component.id: str(component.language)
+        for component in topology.components
+        if component.language is not Language.PYTHON
+    }
+    return make_launch(engine, topology.name, topology.id, languages)
 
 
 def _upload(engine: Engine, loaded: LoadedTopology, launch: Launch, undo: ExitStack) -> Launch:
