@@ -1,0 +1,1 @@
+"""Benchmarks: heronshim against its own limit, in one run, alternating."""
