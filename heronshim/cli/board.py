@@ -42,10 +42,11 @@ LINE_EVERY_S = 5.0
 class Board:
     """Shows snapshots until it is left. Without a terminal it prints a line now and then."""
 
-    def __init__(self, topology: str, *, quiet: bool = False) -> None:
+    def __init__(self, topology: str, *, quiet: bool = False, stderr: bool = True) -> None:
+        """`stderr`: whether it is shown there, as what happens, or as the result."""
         self._topology = topology
         self._quiet = quiet
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=stderr)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._moving = not quiet and self._console.is_terminal
         self._last_line = 0.0

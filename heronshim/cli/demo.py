@@ -24,7 +24,7 @@ from heronshim.cli.output import (
     print_line,
     wants_json,
 )
-from heronshim.cli.progress import Steps
+from heronshim.cli.progress import Steps, interrupt_on_signals
 from heronshim.cli.removal import remove_topology
 from heronshim.cli.start import is_exhausted
 from heronshim.cli.submission import submit, wait_until_running
@@ -137,6 +137,7 @@ def _run(order: _Order) -> Moment:
     definition = word_count(name, order.results, order.path, order.times, order.rate)
     steps = Steps(quiet=order.quiet)
     began = time.monotonic()
+    interrupt_on_signals()
     with Engine.open() as engine:
         running = submit(engine, LoadedTopology(definition, {}, ()), steps)
         try:

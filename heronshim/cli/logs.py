@@ -6,6 +6,7 @@ import json as json_module
 import re
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -88,6 +89,15 @@ def logs(  # noqa: PLR0917 - an argument for each option
         if not found:
             note("no lines")
         return
+    # Ctrl-C is how a person ends it.
+    with suppress(KeyboardInterrupt):
+        _follow(follower, wanted, show)
+
+
+def _follow(
+    follower: Follower, wanted: Callable[[LogLine], bool], show: Callable[[LogLine], None]
+) -> None:
+    """Show new lines for ever."""
     while True:
         for line in filter(wanted, follower.lines()):
             show(line)

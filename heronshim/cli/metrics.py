@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,7 +58,9 @@ def top(
             rows = component_rows(_snapshot(running))
             print_table(COLUMNS, [[row.component, *_plain(cells(row))] for row in rows])
         else:
-            _top_live(running, interval)
+            # Ctrl-C is how a person ends it.
+            with suppress(KeyboardInterrupt):
+                _top_live(running, interval)
 
 
 @app.command("metrics")
@@ -131,7 +134,7 @@ def _snapshot(running: Running, component: str = "") -> MetricsSnapshot:
 
 
 def _top_live(running: Running, interval_s: float) -> None:
-    with connect(running) as client, Board(running.name) as board:
+    with connect(running) as client, Board(running.name, stderr=False) as board:
         while True:
             running.engine.manager.poll()
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from heronshim.cli.output import note, printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from types import FrameType
 
     Say = Callable[[str], None]
 
@@ -60,6 +62,16 @@ class Steps:
                 raise
         line = _line(name, detail or "done")
         self._console.print(f"[green]✓[/green] {line} [dim]{_seconds(began)}[/dim]")
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP end this process as Ctrl-C does: what was started is removed."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupt)
 
 
 def _line(name: str, detail: str) -> str:

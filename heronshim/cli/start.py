@@ -20,7 +20,7 @@ from heronshim.cli.output import (
     print_line,
     wants_json,
 )
-from heronshim.cli.progress import Steps
+from heronshim.cli.progress import Steps, interrupt_on_signals
 from heronshim.cli.removal import pending_trees, remove_topology
 from heronshim.cli.submission import submit as submit_topology
 from heronshim.cli.submission import wait_until_running
@@ -96,6 +96,7 @@ def run(
     loaded = load(topology, name, steps)
     snapshot = None
     interrupted = False
+    interrupt_on_signals()
     with Engine.open() as engine:
         running = submit_topology(engine, loaded, steps)
         try:

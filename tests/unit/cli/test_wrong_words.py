@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +138,17 @@ def test_validate_as_json_lists_problems_on_standard_output(cli: Cli, tmp_path: 
     assert ended.code == USAGE
     assert value["valid"] is False
     assert "RuntimeError" in value["problems"][0]
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n\n", 4), ("\n", 4), ("y\n", 0), ("", 130)])
+def test_kill_asks_on_a_terminal(
+    cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, answer: str, code: int
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    (home / "topologies" / "left").mkdir(parents=True, mode=0o700)
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    assert cli("kill", "left").code == code
+    assert (home / "topologies" / "left").exists() is (code != 0)
