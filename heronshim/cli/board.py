@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
@@ -89,7 +90,12 @@ class Board:
 def board_table(topology: str, rows: list[ComponentRow]) -> Table:
     """Return the table of one moment."""
     clock = time.strftime("%H:%M:%S")
-    table = Table(title=f"topology {escape(topology)} at {clock}", title_justify="left")
+    table = Table(
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        title=f"topology {escape(topology)} at {clock}",
+        title_justify="left",
+    )
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "component" else "right")
     for row in rows:
