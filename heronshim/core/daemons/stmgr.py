@@ -86,16 +86,20 @@ class StreamManager:
         """Run until SIGTERM; return the exit code."""
         log_event("INFO", "stmgr_started", container=self._start.container)
         self._poller.register(stop.fileno(), zmq.POLLIN)
+        ready: set[Any] = set()
         while not stop.requested:
             now_ns = time.monotonic_ns()
             self._tick(now_ns)
-            self._read_router(now_ns)
+            if self._router in ready:
+                self._read_router(now_ns)
             for container, peer in list(self._peers.items()):
-                self._read_peer(container, peer, now_ns)
-            self._read_master(now_ns)
+                if peer.may_have_news(ready):
+                    self._read_peer(container, peer, now_ns)
+            if self._master.may_have_news(ready):
+                self._read_master(now_ns)
             self._forwarder.retry(now_ns)
             self._give_and_ask()
-            self._poller.poll(self._wait_ms())
+            ready = {found for found, _ in self._poller.poll(self._wait_ms())}
         self._close()
         return 0
 

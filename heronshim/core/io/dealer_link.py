@@ -31,12 +31,13 @@ from heronshim.core.codec.link import (
     encode_heartbeat,
     encode_hello,
 )
-from heronshim.core.io.sockets import dealer
+from heronshim.core.io.sockets import EVENTS, NOW, NOW_AND_MORE, READABLE, dealer
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Hello, SequenceWatch
 from heronshim.errors import ErrorCode, RemoteProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from typing import TypeAlias
 
     Payload: TypeAlias = bytes | bytearray | memoryview | zmq.Frame
@@ -48,6 +49,8 @@ BACKOFF_MIN_NS = 50_000_000
 BACKOFF_MAX_NS = 1_000_000_000
 BACKOFF_RESET_NS = 1_000_000_000
 """A link that was up for this long starts again with the shortest back-off."""
+MONITOR_LOOK_NS = 2_000_000
+"""Between two looks at the socket's monitor: a busy owner ticks far more often."""
 BYE_LINGER_MS = 100
 """How long a closed socket may take to get its last frame out."""
 _NEVER_NS = 1 << 62
@@ -127,6 +130,7 @@ class DealerLink:
         self._backoff_ns = BACKOFF_MIN_NS
         self._up_since_ns = 0
         self._peer_gone = False
+        self._next_look_ns = 0
         self.state = LinkState.IDLE
         self.endpoint = ""
         """Where the peer listens; empty for none."""
@@ -151,6 +155,16 @@ class DealerLink:
     def last_sequence(self) -> int:
         """Sequence number of the newest frame sent."""
         return self._sequence
+
+    def may_have_news(self, ready: Collection[object]) -> bool:
+        """Return whether `receive` may return or change anything, given what a poll found."""
+        return (
+            self._socket in ready
+            or self._monitor in ready
+            or self._peer_gone
+            or self.state is not LinkState.UP
+            or bool(self._events)
+        )
 
     def connect(self, endpoint: str, now_ns: int) -> None:
         """Go to an endpoint, where the caller knows somebody to listen now.
@@ -186,7 +200,8 @@ class DealerLink:
 
     def tick(self, now_ns: int) -> None:
         """Do what is due: connect, give up a silent hello, send a heartbeat."""
-        if self._monitor is not None and not self._peer_gone:
+        if now_ns >= self._next_look_ns and self._monitor is not None and not self._peer_gone:
+            self._next_look_ns = now_ns + MONITOR_LOOK_NS
             self._read_monitor()
         if self._peer_gone and self.state is LinkState.GREETING and not self._readable():
             self._fail("connection refused", now_ns)
@@ -220,10 +235,10 @@ class DealerLink:
             PROTOCOL_VERSION, kind, flags, plan_epoch, destination, source, sequence
         )
         try:
-            socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
+            socket.send(header, NOW_AND_MORE)
         except zmq.Again:
             return False
-        socket.send(payload, zmq.DONTWAIT, copy=False)
+        socket.send(payload, NOW, copy=False)
         self._sequence = sequence
         return True
 
@@ -235,7 +250,7 @@ class DealerLink:
         """
         while self._socket is not None:
             try:
-                header = self._socket.recv(zmq.DONTWAIT, copy=False)
+                header = self._socket.recv(NOW, copy=False)
             except zmq.Again:
                 if self._peer_gone:
                     self._fail("connection closed by the peer", now_ns)
@@ -258,7 +273,7 @@ class DealerLink:
 
     def _read(self, header: zmq.Frame, now_ns: int) -> ReceivedFrame | None:
         """Return a frame of the owner's; None for one of the link's own."""
-        payload = self._socket.recv(zmq.DONTWAIT, copy=False) if header.more else None  # type: ignore[union-attr]
+        payload = self._socket.recv(NOW, copy=False) if header.more else None  # type: ignore[union-attr]
         if payload is None or payload.more or len(header) != HEADER.size:
             msg = f"frame is not a header of {HEADER.size} bytes and a payload"
             raise RemoteProtocolError(msg)
@@ -337,14 +352,14 @@ class DealerLink:
     def _readable(self) -> bool:
         """Return whether a frame waits in the socket."""
         return self._socket is not None and bool(
-            int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN
+            int(self._socket.getsockopt(EVENTS)) & READABLE
         )
 
     def _read_monitor(self) -> None:
         """Look whether the connection ended."""
         monitor = self._monitor
-        while monitor is not None and int(monitor.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
-            event, _ = monitor.recv_multipart(zmq.DONTWAIT)
+        while monitor is not None and int(monitor.getsockopt(EVENTS)) & READABLE:
+            event, _ = monitor.recv_multipart(NOW)
             number, _ = _MONITOR_EVENT.unpack(event)
             if number & _MONITORED:
                 self._peer_gone = True

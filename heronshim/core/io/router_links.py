@@ -21,7 +21,7 @@ from heronshim.core.codec.link import (
     encode_heartbeat,
     encode_hello_ack,
 )
-from heronshim.core.io.sockets import FRAME_BYTES_MAX
+from heronshim.core.io.sockets import FRAME_BYTES_MAX, NOW, NOW_AND_MORE
 from heronshim.core.io.tokens import token_matches
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Hello, SequenceWatch
@@ -102,24 +102,21 @@ class RouterLinks:
         socket = self._socket
         while True:
             try:
-                identity = socket.recv(zmq.DONTWAIT)
+                identity = socket.recv(NOW)
             except zmq.Again:
                 return None
-            parts = 1
-            header = b""
-            payload: zmq.Frame | None = None
-            while socket.getsockopt(zmq.RCVMORE):
-                parts += 1
-                if parts == 2:
-                    header = socket.recv(zmq.DONTWAIT)
-                else:
-                    payload = socket.recv(zmq.DONTWAIT, copy=False)
-            if parts != 3 or len(header) != HEADER.size or payload is None:
+            # A ROUTER puts the identity before whatever came, at least one part.
+            header = socket.recv(NOW, copy=False)
+            payload = socket.recv(NOW, copy=False) if header.more else None
+            if payload is None or payload.more or len(header) != HEADER.size:
+                part = payload
+                while part is not None and part.more:
+                    part = socket.recv(NOW, copy=False)
                 self._bad(
                     identity, ErrorCode.MALFORMED, "a frame is a 24-byte header and a payload"
                 )
                 continue
-            frame = self._read(identity, header, payload, now_ns)
+            frame = self._read(identity, header.buffer, payload, now_ns)
             if frame is not None:
                 return frame
 
@@ -138,9 +135,9 @@ class RouterLinks:
         )
         socket = self._socket
         try:
-            socket.send(link.identity, zmq.DONTWAIT | zmq.SNDMORE)
-            socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
-            socket.send(payload, zmq.DONTWAIT, copy=False)
+            socket.send(link.identity, NOW_AND_MORE)
+            socket.send(header, NOW_AND_MORE)
+            socket.send(payload, NOW, copy=False)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -169,7 +166,7 @@ class RouterLinks:
         self.ended.append((link, cause))
 
     def _read(
-        self, identity: bytes, header: bytes, payload: zmq.Frame, now_ns: int
+        self, identity: bytes, header: memoryview, payload: zmq.Frame, now_ns: int
     ) -> InboundFrame | None:
         version, kind, flags, plan_epoch, destination, source, sequence = HEADER.unpack(header)
         if version != PROTOCOL_VERSION:
@@ -270,9 +267,9 @@ class RouterLinks:
         sequence = link.sent + 1 if link is not None else 1
         header = HEADER.pack(PROTOCOL_VERSION, kind, 0, 0, 0, 0, sequence)
         try:
-            self._socket.send(identity, zmq.DONTWAIT | zmq.SNDMORE)
-            self._socket.send(header, zmq.DONTWAIT | zmq.SNDMORE)
-            self._socket.send(payload, zmq.DONTWAIT)
+            self._socket.send(identity, NOW_AND_MORE)
+            self._socket.send(header, NOW_AND_MORE)
+            self._socket.send(payload, NOW)
         except zmq.Again:
             return
         except zmq.ZMQError as error:

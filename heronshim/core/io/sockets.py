@@ -10,6 +10,12 @@ __all__ = ["SOCKET_PATH_MAX", "dealer", "router", "socket_folder", "socket_path"
 
 FRAME_BYTES_MAX = 64 << 20
 """Largest payload of one frame: room for one 32 MB batch and its columns."""
+NOW = int(zmq.DONTWAIT)
+"""Flag of a send or receive that never blocks."""
+NOW_AND_MORE = int(zmq.DONTWAIT | zmq.SNDMORE)
+"""The same with another part to follow. Plain numbers: joining pyzmq's flags costs 1 us a send."""
+EVENTS = int(zmq.EVENTS)
+READABLE = int(zmq.POLLIN)
 SEND_QUEUE_FRAMES = 65_536
 """High-water mark: above the credit windows of a link / 1 KiB (32 MB pool = 32,768), twice that."""
 RECEIVE_QUEUE_FRAMES = 1024
