@@ -70,9 +70,9 @@ def tables(result: dict[str, Any]) -> str:
         f"{result['time']}: {facts}. {result['runs']} runs a row, window {result['window_s']:g} s "
         f"after {result['warm_s']:g} s.",
         "",
-        "| case | tuples/s median (min..max) | bare loop | ratio, pair by pair | CPU s per million: "
-        "spout, bolt, stmgr, rest | stmgr's share | MB: spout, bolt, stmgr, rest | first tuple s | "
-        "foreign cores |",
+        "| case | tuples/s median (min..max) | bare loop | ratio, pair by pair | CPU s per "
+        "million: spout, bolt, stmgr, rest | stmgr's share | MB: spout, bolt, stmgr, rest | "
+        "first tuple s | foreign cores |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     paced = []

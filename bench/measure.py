@@ -122,8 +122,8 @@ def _look(home: Path, out: Path, window_s: float) -> Run:
     end_ns, end_cpu, end_busy = time.monotonic_ns(), _cpu_s(pids), _busy_s()
     elapsed_s = (end_ns - begin_ns) / 1e9
     rate = sum(_rate(file.read_text(), begin_ns, end_ns) for file in out.glob("count-*.txt"))
-    used = {role: 0.0 for role in ROLES}
-    rss = {role: 0.0 for role in ROLES}
+    used = dict.fromkeys(ROLES, 0.0)
+    rss = dict.fromkeys(ROLES, 0.0)
     for pid, role in pids.items():
         used[role] += end_cpu.get(pid, 0.0) - begin_cpu.get(pid, 0.0)
         rss[role] += _rss_mb(pid)
