@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from heronshim.core.spi.state_manager import StateManager
 
-DEADLINE_S = 20.0
-"""How long a change may take to be seen by another manager before a test fails."""
+DEADLINE_S = 20.0  # How long another manager may take to see a change.
 
 
 class StateManagerSuite:
