@@ -294,22 +294,31 @@ def test_s23_acks_and_fails_after_a_fail_are_ignored(start: Start) -> None:
     assert run.errors() == []
 
 
-def test_s23_an_ack_of_a_failed_tree_does_not_touch_its_successor(start: Start) -> None:
-    """A stale outcome must not settle a later tree, whatever the tracker reuses."""
-    run = start(chain(Holds, spout={"again": True}, rows=[["x"]]))
+class FailsMany(Rich):
+    """Fails what it gets 700 times, then holds the last."""
+
+    def execute(self, tup: Tuple) -> None:
+        super().execute(tup)
+        if len(self.tuples) <= 700:
+            self.fail(tup)
+
+
+@pytest.mark.parametrize("what", ["ack", "fail"])
+def test_s23_outcomes_of_a_failed_tree_do_not_touch_its_successors(start: Start, what: str) -> None:
+    """With one tree at a time a spout has 576 slots for trees, so that each is used again."""
+    run = start(chain(FailsMany, rows=[["x"]], spout={"again": True}, max_spout_pending=1))
     run.run_until_idle()
     mid = part(run, "mid")
-    for _ in range(200):
-        stale = mid.tuples[-1]
-        mid.fail(stale)
-        run.run_until_idle()
-        mid.ack(stale)
+    *stale, last = mid.tuples
+    assert (len(stale), run.pending) == (700, 1)
+    for tup in stale:
+        getattr(mid, what)(tup)
     run.run_until_idle()
-    assert len(mid.tuples) == 201
-    assert settled(run) == ([], [0] * 200)
-    mid.ack(mid.tuples[-1])
+    assert settled(run) == ([], [0] * 700)
+    assert run.pending == 1
+    mid.ack(last)
     run.run_until_idle()
-    assert settled(run) == ([0], [0] * 200)
+    assert settled(run) == ([0], [0] * 700)
 
 
 # ---- 24: timeouts ----

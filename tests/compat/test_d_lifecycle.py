@@ -1,17 +1,18 @@
 """Storm's semantics, section D: lifecycle, ticks and waiting (34, 35, 37, 38).
 
-What needs real processes is in test_d_processes.py.
+What needs real processes is in tests/system/test_storm_processes.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
-from heronshim.api import Grouping, TopologyBuilder, Tuple
+from heronshim.api import Context, Grouping, TopologyBuilder, Tuple
 from tests.compat.conftest import Feed, Rich, Run, Sink
 from tests.compat.trees import ALL, T_S, WORDS, Acks, Holds, Relays, chain, part, settled
 
@@ -54,6 +55,28 @@ def test_s34_bolts_are_prepared_before_their_first_tuple(start: Start) -> None:
         for component in ("mid", "sink"):
             assert life(run, component) == ["prepare", "execute"]
         assert run.heard("sink", "execute") == WORDS
+
+
+class EmitsInOpen(Feed):
+    def open(self, config: Mapping[str, Any], context: Context) -> None:
+        super().open(config, context)
+        self.returned.append(list(self.emit(["opened"], id="opened")))
+
+
+class EmitsInPrepare(Relays):
+    def prepare(self, config: Mapping[str, Any], context: Context) -> None:
+        super().prepare(config, context)
+        self.emit(["prepared"])
+
+
+def test_s34_open_and_prepare_may_emit(start: Start) -> None:
+    """Storm: the collector that they are given works at once."""
+    run = start(chain(EmitsInPrepare, rows=[["x"]], feed=EmitsInOpen))
+    run.run_until_idle()
+    assert run.heard("mid", "execute") == [["opened"], ["x"]]
+    assert run.heard("sink", "execute") == [["prepared"], ["opened"], ["x"]]
+    assert part(run, "z").returned == [run.task_ids("mid")] * 2
+    assert run.heard("z", "ack") == ["opened", 0]
 
 
 def test_s34_deactivate_and_activate(start: Start) -> None:
