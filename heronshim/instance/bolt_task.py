@@ -19,7 +19,7 @@ from heronshim.instance.collector import BoltCollector
 from heronshim.instance.outcomes import OutcomeBuffer, of_one_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
     from random import Random
 
@@ -36,7 +36,6 @@ CHUNK_NS = 400_000
 """About how long rows may be executed between two looks at the socket."""
 NS_PER_US = 1000
 _ACK, _FAIL, _RESET = "ack", "fail", "reset"
-_DONE = deque[Any](maxlen=0)
 
 
 class _Work:
@@ -50,6 +49,7 @@ class _Work:
         "noted",
         "roots",
         "row_count",
+        "rows",
         "rows_iter",
         "source",
         "tuples",
@@ -57,6 +57,7 @@ class _Work:
 
     def __init__(self, source: Source, rows: list[list[Any]], link: int, cost_bytes: int) -> None:
         self.source = source
+        self.rows = rows
         self.row_count = len(rows)
         self.rows_iter = iter(rows)
         self.tuples: Iterator[Tuple] = map(Tuple, self.rows_iter, repeat(source), count())
@@ -166,12 +167,15 @@ class BoltTask:
         """The author fails a tuple."""
         work = self._work
         if work is not None and tup._source is work.source:  # noqa: SLF001 - the engine's own field
-            work.failed.add(tup._row)  # noqa: SLF001
             self._know_roots(work)
+            work.failed.add(tup._row)  # noqa: SLF001
         self.marked.append((_FAIL, tup, 0))
 
     def mark_reset(self, tup: Tuple) -> None:
         """The author gives a tuple's tree its timeout again."""
+        work = self._work
+        if work is not None and tup._source is work.source:  # noqa: SLF001 - the engine's own field
+            self._know_roots(work)
         self.marked.append((_RESET, tup, 0))
 
     def take_outcomes(self) -> list[Frame]:
@@ -189,7 +193,7 @@ class BoltTask:
 
     def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out at flush: report it and fail its trees."""
-        self.report(error)
+        self.meter.error(error, self.clock_ns(), self._clock.wall_ms())
         for root in roots if isinstance(roots, tuple) else (roots,) if roots else ():
             self._outcomes.fail(root)
 
@@ -288,43 +292,38 @@ class BoltTask:
                 self.current = tup
                 execute(tup)
         else:
-            _DONE.extend(map(execute, islice(tuples, rows)))
+            due = min(rows, length_hint(work.rows_iter))
+            if len(list(map(execute, islice(tuples, rows)))) < due:
+                # map takes an author's StopIteration for the end of its input.
+                msg = "execute raised StopIteration"
+                raise RuntimeError(msg)
 
     def _on_raised(self, work: _Work, error: Exception) -> None:
         row = work.begun() - 1
-        work.failed.add(row)
-        tup = self.current
-        if tup is None or tup._source is not work.source:  # noqa: SLF001 - the engine's own field
-            tup = Tuple([], work.source, row)
-        if isinstance(error, FailTuple):
-            self._fail_raised(work, tup)
-            return
-        self.current = tup if tup.values else None
-        self.report(error)
-        self._fatal(error)
-        self._fail_raised(work, tup)
-
-    def _fail_raised(self, work: _Work, tup: Tuple) -> None:
-        """Fail a row whose execute raised."""
         self._know_roots(work)
+        work.failed.add(row)
+        tup = Tuple(work.rows[row], work.source, row)
+        if not isinstance(error, FailTuple):
+            self.current = tup
+            self.report(error)
+            self._fatal(error)
         self.marked.append((_FAIL, tup, 0))
         for hook in self.context.hooks:
             hook.bolt_fail(tup)
 
     def _know_roots(self, work: _Work) -> None:
-        """Make numbers of a batch's columns, which are echoed as they came where all goes well."""
+        """Make numbers of a batch's columns, which are echoed as they came where all goes well.
+
+        Before a row is noted as failed: from then on the batch is settled row by row.
+        """
         source = work.source
         if source.roots is None and work.roots:
             source.edges = array("Q", work.edges).tolist()
             source.roots = array("Q", work.roots).tolist()
 
     def _measure(self, source: Source, rows: int, elapsed_us: int) -> None:
-        meter = self.meter
-        meter.add(f"execute_count/{source.component}/{source.stream}", rows)
-        meter.add("execute_time_us", elapsed_us)
-        meter.add("busy_time_us", elapsed_us)
-        if rows:
-            meter.execute_latency.add_weighted(elapsed_us // rows, rows)
+        name = f"execute_count/{source.component}/{source.stream}"
+        self.meter.add_executed(name, rows, elapsed_us)
 
     def _settle_rows(self, work: _Work, end: int) -> None:
         """Ack the rows from `work.noted` to `end`, but for those that raised."""
@@ -377,7 +376,7 @@ class BoltTask:
             self._outcomes.ack(one_root, one_edge ^ child)
 
 
-def _by_row(column: list[int], counts: bytes) -> list[Any]:
+def _by_row(column: list[int], counts: Iterable[int]) -> list[Any]:
     """Return per row 0, a number, or a tuple of numbers."""
     rows: list[Any] = []
     start = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from heronshim.api.tuple import Tuple
 from heronshim.core.plan.topology import DEFAULT_STREAM
+from heronshim.core.stream.field_hash import MEMO_ENTRIES_MAX, MEMO_LENGTH_MAX
 from heronshim.errors import nearest
 from heronshim.instance.outbox import OpenBatch, edge_source, tracked_count
 from heronshim.instance.stream_order import StreamOrder
@@ -24,10 +25,6 @@ if TYPE_CHECKING:
     from heronshim.instance.routes import Route
     from heronshim.instance.spout_task import SpoutTask
 
-MEMO_MAX = 65_536
-"""Keys whose task is remembered; then the memo begins anew (10,000 words fit six times)."""
-Emit = "Callable[..., Sequence[int]]"
-
 
 class _Streams:
     """Routes of one task and one open batch for each (stream, target)."""
@@ -41,23 +38,28 @@ class _Streams:
         self.order = StreamOrder(owner, outbox)
         self._batches: dict[tuple[str, int], OpenBatch] = {}
         self._reported: dict[tuple[str, int], int] = {}
-        self.emit_counts: dict[str, int] = {}
-        """Emits since the last report on streams whose rows are not their emits."""
+        self._emitted_elsewhere: dict[str, int] = {}
 
     def take_counts(self) -> dict[str, int]:
-        """Return and forget emits since the last report: stream -> count."""
-        counts, self.emit_counts = self.emit_counts, {}
-        for key, batch in self._batches.items():
-            if self.routes[key[0]].single:
-                emitted = batch.emitted + len(batch.rows)
-                counts[key[0]] = counts.get(key[0], 0) + emitted - self._reported.get(key, 0)
-                self._reported[key] = emitted
+        """Return and forget emits since the last report: stream -> count. IO lock held."""
+        # Copies, and totals that only grow: the author's thread may emit meanwhile.
+        totals = {
+            key: batch.emitted + len(batch.rows)
+            for key, batch in list(self._batches.items())
+            if self.routes[key[0]].single
+        }
+        totals |= {(stream, 0): total for stream, total in list(self._emitted_elsewhere.items())}
+        counts: dict[str, int] = {}
+        for key, total in totals.items():
+            counts[key[0]] = counts.get(key[0], 0) + total - self._reported.get(key, 0)
+            self._reported[key] = total
         return counts
 
     def count_emit(self, route: Route, tasks: tuple[int, ...]) -> None:
         """Count an emit that `take_counts` cannot see from rows."""
         if not route.single or not tasks:
-            self.emit_counts[route.stream] = self.emit_counts.get(route.stream, 0) + 1
+            known = self._emitted_elsewhere
+            known[route.stream] = known.get(route.stream, 0) + 1
 
     def route(self, stream: str, values: Sequence[Any], *, direct: bool) -> Route:
         """Return the route of a stream.
@@ -172,9 +174,7 @@ class SpoutCollector:
                     add_id(id)
                     return tasks  # type: ignore[no-any-return]
             tasks = tuple(general(values, id=id, stream=stream))
-            if stream == DEFAULT_STREAM and type(values[index]) is str:
-                if len(memo) >= MEMO_MAX:
-                    memo.clear()
+            if stream == DEFAULT_STREAM and _may_be_kept(memo, values[index]):
                 memo[values[index]] = (*fast_row(route, tasks), tasks)
             return tasks
 
@@ -304,6 +304,15 @@ class SpoutCollector:
             self._streams.batch(route, task, paired=True).rows.append((values, root, edge))
 
 
+def _may_be_kept(memo: dict[str, Any], key: object) -> bool:
+    """Return whether a key may be kept, and make room: a short text (1 and True are equal)."""
+    if type(key) is not str or len(key) > MEMO_LENGTH_MAX:
+        return False
+    if len(memo) >= MEMO_ENTRIES_MAX:
+        memo.clear()
+    return True
+
+
 def _ignore(_: Any) -> None:
     """Untracked: the message id is not kept."""
 
@@ -367,9 +376,7 @@ class BoltCollector:
                 add_row, tasks = memo[values[index]]
             except (KeyError, TypeError, IndexError):
                 tasks = general(values, stream=stream, anchors=anchors)
-                if type(values[index]) is str:
-                    if len(memo) >= MEMO_MAX:
-                        memo.clear()
+                if _may_be_kept(memo, values[index]):
                     memo[values[index]] = (batch_of(route, tasks[0]).rows.append, tasks)
                 return tasks
             if not tracked:

@@ -21,7 +21,7 @@ from heronshim.core.stream.credit import CreditSender
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from heronshim.core.stream.ack_tracker import AckTracker
     from heronshim.errors import ValueEncodingError
@@ -33,6 +33,8 @@ FIRST_ROWS_MAX = 64
 
 Frame = tuple[Kind, int, int, bytes]
 """(kind, destination task, source task, payload)."""
+Columns = tuple["Iterable[int]", bytes, bytes]
+"""(root counts, roots, edges) as in data.proto."""
 
 
 class Owner(Protocol):
@@ -140,8 +142,12 @@ class Outbox:
             self.wanted[task] = sum(len(payload) for _, payload in queue)
 
     def on_new_link(self) -> None:
-        """All credit belonged to the old link; ask anew for what waits."""
+        """All credit belonged to the old link; ask anew for what waits and what never left."""
         self.credit = CreditSender()
+        unsent, self.frames = self.frames, []
+        for _, task, source, payload in reversed(unsent):
+            self._waiting.setdefault(task, deque()).appendleft((source, payload))
+            self.waiting_bytes += len(payload)
         self.wanted.clear()
         for task, queue in self._waiting.items():
             if queue and self.credit.ask(task):
@@ -226,12 +232,11 @@ class Outbox:
 
 def _all_sequences(batch: OpenBatch, rows: list[Any]) -> bool:
     """Return whether each row's values are a list or tuple (text would pass as a sequence)."""
-    if batch.paired:
-        return {type(row[0]) for row in rows} <= {list, tuple}
-    return set(map(type, rows)) <= {list, tuple}
+    types = {type(row[0]) for row in rows} if batch.paired else set(map(type, rows))
+    return types <= {list, tuple} or all(issubclass(found, (list, tuple)) for found in types)
 
 
-def _open_trees(tracker: AckTracker, ids: list[Any], now_us: int) -> tuple[bytes, bytes, bytes]:
+def _open_trees(tracker: AckTracker, ids: list[Any], now_us: int) -> Columns:
     """Open a tree for each id that is not None; return (root_counts, roots, edges)."""
     counts = b""
     if tracked_count(ids) < len(ids):
@@ -253,7 +258,7 @@ def tracked_count(ids: list[Any]) -> int:
     return sum([id_ is not None for id_ in ids])
 
 
-def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:
+def _pair_columns(rows: list[Any]) -> Columns:
     """Return (root_counts, roots, edges) of rows (values, roots, edges).
 
     `roots` of a row is one root, 0 for none, or a tuple of several; `edges` likewise.
@@ -264,7 +269,7 @@ def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:
         return b"", array("Q", roots).tobytes(), array("Q", edges).tobytes()
     if not any(roots):
         return b"", b"", b""
-    counts = bytearray()
+    counts: list[int] = []
     flat_roots: list[int] = []
     flat_edges: list[int] = []
     for root, edge in zip(roots, edges, strict=True):
@@ -278,7 +283,7 @@ def _pair_columns(rows: list[Any]) -> tuple[bytes, bytes, bytes]:
             flat_edges.append(edge)
         else:
             counts.append(0)
-    return bytes(counts), array("Q", flat_roots).tobytes(), array("Q", flat_edges).tobytes()
+    return counts, array("Q", flat_roots).tobytes(), array("Q", flat_edges).tobytes()
 
 
 def edge_source(random_bytes: Callable[[int], bytes]) -> Callable[[], int]:

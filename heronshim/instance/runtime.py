@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 WAITING_BYTES_MAX = 1 << 20
 """With more output than this without credit, a task outside a cycle gets no input and no call."""
-STMGR_LINK = 0
-"""The one link of an instance, as its CreditReceiver names it."""
 NEVER_NS = 1 << 62
 
 
@@ -88,7 +86,8 @@ class InstanceRuntime:
         self._io_lock = io_lock or nullcontext()
         self._tasks: dict[int, SpoutTask | BoltTask] = {}
         self._meters: dict[int, TaskMeter] = {}
-        self._early: list[tuple[int, int, Any, int]] = []
+        self._early: list[tuple[int, int, bytes, int, int]] = []
+        self._link = 1
         self._receiver = CreditReceiver()
         self._outbox = Outbox(1, 1)
         self._flush_age_ns = 0
@@ -119,7 +118,7 @@ class InstanceRuntime:
                 self._outbox.on_credit(task, grant_bytes)
         elif kind == Kind.CREDIT_REQUEST:
             for task in decode_credit_request(payload):
-                self._receiver.on_request(STMGR_LINK, task, now_ns)
+                self._receiver.on_request(self._link, task, now_ns)
         elif kind == Kind.PLAN:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
         else:
@@ -128,7 +127,8 @@ class InstanceRuntime:
 
     def on_new_link(self) -> None:
         """The link to the stream manager is a new one: credit on both sides begins at nothing."""
-        self._receiver.on_sender_gone(STMGR_LINK)
+        self._receiver.on_sender_gone(self._link)
+        self._link += 1
         self._outbox.on_new_link()
 
     def flush(self, now_ns: int, *, idle: bool = False) -> None:
@@ -148,8 +148,8 @@ class InstanceRuntime:
             if isinstance(task, BoltTask):
                 self._extra += task.take_outcomes()
                 while task.consumed:
-                    _, cost_bytes = task.consumed.popleft()
-                    self._receiver.on_consumed(STMGR_LINK, task.task, cost_bytes, now_ns)
+                    link, cost_bytes = task.consumed.popleft()
+                    self._receiver.on_consumed(link, task.task, cost_bytes, now_ns)
             else:
                 task.on_rotation(now_ns)
         if now_ns >= self._next_metrics_ns:
@@ -165,7 +165,7 @@ class InstanceRuntime:
             self._extra = []
         grants = self._receiver.take_grants()
         if grants:
-            frames.append((Kind.CREDIT, 0, 0, encode_credit(grants[STMGR_LINK])))
+            frames.append((Kind.CREDIT, 0, 0, encode_credit(grants[self._link])))
         if outbox.wanted:
             wanted, outbox.wanted = outbox.wanted, {}
             frames.append((Kind.CREDIT_REQUEST, 0, 0, encode_credit_request(wanted)))
@@ -242,11 +242,23 @@ class InstanceRuntime:
         )
 
     def close(self) -> None:
-        """Call deactivate, close and cleanup; what they raise is reported."""
+        """Call deactivate, close and cleanup of all tasks; what they raise is reported.
+
+        Raises:
+            UserCodeFailed: one of them raised.
+        """
+        failure: UserCodeFailed | None = None
         for task in self._tasks.values():
+            calls = [task.close]
             if not isinstance(task, BoltTask) and task.active:
-                self._call(task, lambda task=task: task.set_active(active=False))  # type: ignore[misc]
-            self._call(task, task.close)
+                calls.insert(0, lambda task=task: task.set_active(active=False))  # type: ignore[misc]
+            for call in calls:
+                try:
+                    self._call(task, call)
+                except UserCodeFailed as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure
 
     # ---- private ----
 
@@ -258,25 +270,21 @@ class InstanceRuntime:
 
     def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:
         cost_bytes = frame_cost_bytes(len(payload))
-        self._receiver.on_frame(STMGR_LINK, destination, cost_bytes, now_ns)
-        task = self._tasks.get(destination)
-        if task is None or not self.opened:
-            self._early.append((destination, source, bytes(payload), cost_bytes))
+        self._receiver.on_frame(self._link, destination, cost_bytes, now_ns)
+        if not self.opened:
+            self._early.append((destination, source, bytes(payload), self._link, cost_bytes))
             return
-        self._hand_over(task, source, payload, cost_bytes)
-
-    def _hand_over(
-        self,
-        task: SpoutTask | BoltTask,
-        source: int,
-        payload: Any,
-        cost_bytes: int,
-    ) -> None:
-        if not isinstance(task, BoltTask):
-            msg = f"data for task {task.task}, which is a spout"
-            raise RemoteProtocolError(msg, ErrorCode.TASK)
-        batch, rows = decode_batch(payload)
-        task.on_batch(batch, rows, source, STMGR_LINK, cost_bytes)
+        try:
+            batch, rows = decode_batch(payload)
+            task = self._tasks.get(destination)
+            if not isinstance(task, BoltTask):
+                msg = f"data for task {destination}, which is no bolt of this process"
+                raise RemoteProtocolError(msg, ErrorCode.TASK)
+        except RemoteProtocolError:
+            # What is dropped holds no credit.
+            self._receiver.on_consumed(self._link, destination, cost_bytes, now_ns)
+            raise
+        task.on_batch(batch, rows, source, self._link, cost_bytes)
 
     def _on_outcomes(self, destination: int, payload: Any, now_ns: int) -> None:
         task = self._tasks.get(destination)
@@ -303,16 +311,30 @@ class InstanceRuntime:
         cycle = cycle_components(plan.topology)
         self._in_cycle = any(task.context.component_id in cycle for task in tasks.values())
         for task in tasks.values():
-            routes = make_routes(plan, task.context, self._rng, self._load)
-            self._call(task, lambda task=task, routes=routes: task.open(routes))  # type: ignore[misc]
+            self._call(task, lambda task=task: self._open_task(plan, task))  # type: ignore[misc]
         with self._io_lock:
             self._tasks = tasks
             self.opened = True
             self._next_metrics_ns = self._clock.now_ns()
-            early, self._early = self._early, []
-            for destination, source, payload, cost_bytes in early:
-                if destination in tasks:
-                    self._hand_over(tasks[destination], source, payload, cost_bytes)
+            self._take_early()
+
+    def _open_task(self, plan: PhysicalPlan, task: SpoutTask | BoltTask) -> None:
+        task.open(make_routes(plan, task.context, self._rng, self._load))
+
+    def _take_early(self) -> None:
+        """Hand over what came before the tasks were open. IO lock held."""
+        early, self._early = self._early, []
+        now_ns = self._clock.now_ns()
+        for destination, source, payload, link, cost_bytes in early:
+            try:
+                batch, rows = decode_batch(payload)
+            except RemoteProtocolError as error:
+                self._receiver.on_consumed(link, destination, cost_bytes, now_ns)
+                next(iter(self._tasks.values())).report(error)
+                continue
+            task = self._tasks.get(destination)
+            if isinstance(task, BoltTask):
+                task.on_batch(batch, rows, source, link, cost_bytes)
 
     def _make_task(self, component: Component, context: Context) -> SpoutTask | BoltTask:
         made = parse_options(ComponentOptions, component.options)

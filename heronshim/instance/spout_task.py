@@ -181,8 +181,7 @@ class SpoutTask:
             hook.cleanup()
 
     def _on_acked(self, ids: list[Any], times_us: NDArray[np.int64]) -> None:
-        self.meter.add("ack_count", len(ids))
-        self.meter.complete_latency.merge(_buckets(times_us))
+        self.meter.add_completed(len(ids), _buckets(times_us))
         if self._calls_ack or self.context.hooks:
             self._acked.append((ids, times_us))
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from heronshim.core.codec.link import parse
 from heronshim.errors import RemoteProtocolError, ValueEncodingError
 from heronshim.wire.v1 import data_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def _refuse(value: object) -> Any:
@@ -51,7 +54,7 @@ def encode_batch(
     stream: str,
     row_count: int,
     rows: bytes,
-    root_counts: bytes,
+    root_counts: Iterable[int],
     roots: bytes,
     edges: bytes,
 ) -> bytes:
@@ -84,7 +87,7 @@ def decode_batch(payload: bytes | memoryview) -> tuple[data_pb2.DataBatch, list[
         len(batch.roots) == 8 * pairs or not (batch.roots or batch.root_counts)
     )
     counts_fit = not batch.root_counts or len(batch.root_counts) == len(rows)
-    if len(rows) != batch.row_count or not columns_fit or not counts_fit:
+    if not rows or len(rows) != batch.row_count or not columns_fit or not counts_fit:
         msg = (
             f"DataBatch has {len(rows)} rows, row_count {batch.row_count}, "
             f"{len(batch.root_counts)} root counts, {len(batch.roots)} bytes of roots and "

@@ -18,12 +18,12 @@ class DataBatch(_message.Message):
     component: str
     edges: bytes
     meta: _containers.RepeatedCompositeFieldContainer[RowMeta]
-    root_counts: bytes
+    root_counts: _containers.RepeatedScalarFieldContainer[int]
     roots: bytes
     row_count: int
     rows: bytes
     stream: str
-    def __init__(self, stream: _Optional[str] = ..., row_count: _Optional[int] = ..., rows: _Optional[bytes] = ..., root_counts: _Optional[bytes] = ..., roots: _Optional[bytes] = ..., edges: _Optional[bytes] = ..., meta: _Optional[_Iterable[_Union[RowMeta, _Mapping]]] = ..., component: _Optional[str] = ...) -> None: ...
+    def __init__(self, stream: _Optional[str] = ..., row_count: _Optional[int] = ..., rows: _Optional[bytes] = ..., root_counts: _Optional[_Iterable[int]] = ..., roots: _Optional[bytes] = ..., edges: _Optional[bytes] = ..., meta: _Optional[_Iterable[_Union[RowMeta, _Mapping]]] = ..., component: _Optional[str] = ...) -> None: ...
 
 class Outcomes(_message.Message):
     __slots__ = ["distinct", "kinds", "roots", "xors"]
