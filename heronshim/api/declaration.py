@@ -7,6 +7,7 @@ import linecache
 import re
 import sys
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,7 @@ def assigned_here() -> Declaration:
     return Declaration(found.file, found.line, found.line + _ASSIGNMENT_LINES_MAX)
 
 
+@lru_cache(maxsize=256)  # Python parses the whole file for each class
 def class_lines(cls: type) -> Declaration | None:
     """Return the lines of a class statement, or None when its file cannot be read."""
     try:
