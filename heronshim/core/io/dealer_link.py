@@ -351,9 +351,7 @@ class DealerLink:
 
     def _readable(self) -> bool:
         """Return whether a frame waits in the socket."""
-        return self._socket is not None and bool(
-            int(self._socket.getsockopt(EVENTS)) & READABLE
-        )
+        return self._socket is not None and bool(int(self._socket.getsockopt(EVENTS)) & READABLE)
 
     def _read_monitor(self) -> None:
         """Look whether the connection ended."""
