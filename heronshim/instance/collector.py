@@ -224,13 +224,11 @@ class SpoutCollector:
     def _fast_row(self, route: Route, tasks: tuple[int, ...]) -> tuple[Any, Any]:
         """Return (append a row, append its id) for a one-copy route."""
         batch = self._single_batch(route, tasks[0])
-        if not self._tracked:
-            return batch.rows.append, _ignore
         return batch.rows.append, batch.ids.append
 
     def _single_batch(self, route: Route, target: int) -> OpenBatch:
         if not self._tracked:
-            return self._streams.batch(route, target)
+            return self._streams.batch(route, target, count_ids=self._task.on_untracked_ids)
         batch = self._streams.batch(route, target, tracker=self._task.tracker)
         if not any(batch.ids is known for known in self._id_lists):
             self._id_lists.append(batch.ids)
@@ -311,10 +309,6 @@ def _may_be_kept(memo: dict[str, Any], key: object) -> bool:
     if len(memo) >= MEMO_ENTRIES_MAX:
         memo.clear()
     return True
-
-
-def _ignore(_: Any) -> None:
-    """Untracked: the message id is not kept."""
 
 
 class BoltCollector:

@@ -47,13 +47,14 @@ class Owner(Protocol):
 class OpenBatch:
     """Rows of one stream from one task to one task.
 
-    Three kinds: untracked (`rows` holds values), a spout's single-copy rows (`ids` beside `rows`;
-    trees open at flush) and rows with pairs (`rows` holds (values, roots, edges)).
+    Three kinds: untracked (`rows` holds values; a spout's `ids` go to `count_ids` at flush), a
+    spout's single-copy rows (`ids` beside `rows`; trees open at flush) and rows with pairs (`rows`
+    holds (values, roots, edges)).
     """
 
     __slots__ = (
-        "component", "emitted", "fields", "ids", "owner", "paired", "rows", "rows_max", "source",
-        "stream", "target", "tracker",
+        "component", "count_ids", "emitted", "fields", "ids", "owner", "paired", "rows", "rows_max",
+        "source", "stream", "target", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +68,7 @@ class OpenBatch:
         *,
         tracker: AckTracker | None = None,
         paired: bool = False,
+        count_ids: Callable[[int], None] | None = None,
     ) -> None:
         self.owner = owner
         self.component = component
@@ -76,6 +78,7 @@ class OpenBatch:
         self.target = target
         self.tracker = tracker
         self.paired = paired
+        self.count_ids = count_ids
         self.rows: list[Any] = []
         self.ids: list[Any] = []
         self.rows_max = FIRST_ROWS_MAX
@@ -168,6 +171,10 @@ class Outbox:
             return
         self.emitted_rows += count
         batch.emitted += count
+        if batch.ids and batch.count_ids is not None:
+            untracked = batch.ids[:]
+            del batch.ids[: len(untracked)]
+            batch.count_ids(tracked_count(untracked))
         try:
             blob = pack_rows([row[0] for row in rows] if batch.paired else rows)
         except ENCODING_ERRORS:

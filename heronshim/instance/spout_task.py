@@ -147,6 +147,10 @@ class SpoutTask:
         for hook in self.context.hooks:
             hook.spout_ack(id_, 0.0)
 
+    def on_untracked_ids(self, count: int) -> None:
+        """As many tuples with an id were acked at emit, of which the author hears nothing."""
+        self.meter.add("ack_count", count)
+
     def open_copies(self, id_: Any, copies: int) -> tuple[int, list[int]]:
         """Open one tree with several copies; return its root and an edge for each copy.
 
