@@ -214,7 +214,13 @@ def test_kill_of_a_topology_with_a_damaged_launch_file(run: Run, small: str, lau
 
 def test_run_ends_at_interrupt_and_leaves_nothing(heronshim_home: Any, small: str) -> None:
     command = [sys.executable, "-m", "heronshim.cli.main", "run", small]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    # A shell without job control starts what runs in the background with SIGINT ignored.
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     assert process.stderr is not None
     wait_for(lambda: "first tuple" in process.stderr.readline(), "the first tuple")
     process.send_signal(signal.SIGINT)
