@@ -246,7 +246,7 @@ class StreamManager:
             "INFO", "plan_taken", epoch=plan.plan_epoch, leader=plan.leader_epoch,
             state=plan.state.value,
         )  # fmt: skip
-        self._forwarder.set_tasks(task for task, _, _, _ in plan.placements())
+        self._forwarder.set_tasks((task for task, _, _, _ in plan.placements()), now_ns)
         for container in plan.containers:
             if container.id == self._start.container:
                 self._local = {process.id: process.tasks for process in container.processes}

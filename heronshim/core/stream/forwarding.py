@@ -51,6 +51,8 @@ class Forwarder:
         self._metrics: deque[tuple[int, Any]] = deque()
         self._metrics_bytes = 0
         self._known: frozenset[int] = frozenset()
+        self._early_requests: dict[int, set[int]] = {}
+        """Credit asked for before a plan named the tasks: link -> tasks. Nobody asks twice."""
         self._refused: set[int] = set()
         self.receiver = CreditReceiver()
         self.sender = CreditSender()
@@ -64,9 +66,12 @@ class Forwarder:
         self.send_refused_count = 0
         """Frames that a bound link did not take: it is ending, or full, which credit excludes."""
 
-    def set_tasks(self, tasks: Iterable[int]) -> None:
-        """Take the tasks of a plan; frames for others are dropped."""
+    def set_tasks(self, tasks: Iterable[int], now_ns: int = 0) -> None:
+        """Take the tasks of a plan; frames for others are dropped, credit asked for is given."""
         self._known = frozenset(tasks)
+        early, self._early_requests = self._early_requests, {}
+        for link, asked in early.items():
+            self.on_credit_request(link, asked, now_ns)
 
     def bind(self, task: int, link: int) -> None:
         """Reach a task by a link from now on; credit of an older link is void."""
@@ -86,6 +91,7 @@ class Forwarder:
             self.sender.reset(task)
         self.receiver.on_sender_gone(link)
         self.wanted.pop(link, None)
+        self._early_requests.pop(link, None)
 
     def joined(self, task: int) -> bool:
         """Return whether a task can be reached."""
@@ -151,10 +157,12 @@ class Forwarder:
                 self._drain(task, now_ns)
 
     def on_credit_request(self, link: int, tasks: Iterable[int], now_ns: int) -> None:
-        """A sender without credit asks for it."""
+        """A sender without credit asks for it; a peer may know a newer plan than this side."""
         for task in tasks:
             if task in self._known:
                 self.receiver.on_request(link, task, now_ns)
+            else:
+                self._early_requests.setdefault(link, set()).add(task)
 
     def retry(self, now_ns: int) -> None:
         """Send again what live links did not take. Call it once a turn."""

@@ -53,6 +53,24 @@ def data(forwarder: Forwarder, *payloads: bytes, task: int = TASK, source: int =
         forwarder.on_data(SOURCE_LINK, Kind.DATA, task, source, payload, 0)
 
 
+def test_credit_asked_for_before_the_plan_came_is_granted_with_the_plan(links):
+    forwarder = Forwarder(links.send)
+    forwarder.on_credit_request(SOURCE_LINK, [TASK], 0)
+    assert forwarder.take_grants() == {}
+    forwarder.set_tasks([TASK, SPOUT], 1)
+    assert forwarder.take_grants()[SOURCE_LINK][TASK] > 0
+    forwarder.set_tasks([TASK, SPOUT], 2)
+    assert forwarder.take_grants() == {}
+
+
+def test_a_link_that_ended_before_the_plan_came_is_granted_nothing(links):
+    forwarder = Forwarder(links.send)
+    forwarder.on_credit_request(SOURCE_LINK, [TASK], 0)
+    forwarder.unbind(SOURCE_LINK)
+    forwarder.set_tasks([TASK, SPOUT], 1)
+    assert forwarder.take_grants() == {}
+
+
 def test_data_goes_on_at_once_while_there_is_credit(forwarder, links):
     forwarder.bind(TASK, LINK)
     forwarder.on_credit(LINK, [(TASK, 10_000)], 0)
