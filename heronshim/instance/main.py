@@ -182,7 +182,9 @@ class InstanceShell:
                 continue
             if self._lock.acquire(blocking=False):
                 try:
-                    self._service(idle=True)
+                    # The call may have ended just before: the main thread may be polling by now.
+                    if self._in_user_code_since_ns == since_ns:
+                        self._service(idle=True)
                 finally:
                     self._lock.release()
 
