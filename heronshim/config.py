@@ -26,15 +26,13 @@ class TopologyOptions:
     delivery: str = "at_least_once"
     """at_least_once: a tuple with a message id is tracked; at_most_once: it is acked at emit."""
     message_timeout_s: float = 30.0
-    """A tree open for longer than this fails, at most twice as late (Storm: 30)."""
+    """A tree open for longer than this fails, at most a quarter later (Storm: 30, twice)."""
     message_timeouts: bool = True
     """Whether trees time out at all (Storm's topology.enable.message.timeouts)."""
     max_spout_pending: int = 5000
     """Open trees per spout task before it is not called; 0 = no limit (best on 2 cores)."""
     on_user_exception: str = "fail_tuple"
     """fail_tuple: report, fail the tuple, go on; restart: report and end the process (Storm's)."""
-    backpressure: str = "hop"
-    """hop: each hop holds back its own sender; topology: all spouts pause (Heron's)."""
     packing: str = "round_robin"
     """Entry point name of the packing algorithm."""
     container_padding_percent: float = 10.0
@@ -50,7 +48,7 @@ class TopologyOptions:
     batch_rows: int = 500
     """Rows that close a batch, 1 to 65535 (measured: no gain above 500-1000)."""
     batch_bytes: int = 32768
-    """Bytes that close a batch (figures: 32 KB, Heron's instance write batch)."""
+    """Bytes that close a batch (32 KB, as Heron's instances write)."""
     error_report_max: int = 5
     """Errors that a task reports in one interval; more are counted (Storm: 5)."""
     error_report_interval_s: float = 10.0
@@ -58,11 +56,9 @@ class TopologyOptions:
     spout_wait_ms: float = 1.0
     """Pause after a next_tuple that emitted nothing (Storm: 1)."""
     metrics_interval_s: float = 1.0
-    """Time between metrics reports; a graph is fresh within two of them."""
+    """Time between two metrics reports of an instance; a graph is fresh within two of them."""
     liveness_limit_s: float = 30.0
-    """Silence after which an instance is replaced (Storm's worker time-out: 30)."""
-    fail_fast: bool = True
-    """Whether trees that a noticed loss may have hit fail before their timeout."""
+    """Silence after which a stream manager counts as absent (Storm's worker time-out: 30)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +80,12 @@ class ComponentOptions:
     process: str = "executor"
     """executor: a process per executor; container: one for all its executors of a container."""
     debug: bool = False
-    """Whether each emit is logged by the instance (Storm's topology.debug)."""
+    """Whether each emit is a line in the instance's log; slow (Storm's topology.debug)."""
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "delivery": ("at_least_once", "at_most_once"),
     "on_user_exception": ("fail_tuple", "restart"),
-    "backpressure": ("hop", "topology"),
     "process": ("executor", "container"),
 }
 """Values of options that are one of a few words."""

@@ -20,7 +20,7 @@ class TaskHook:
         """A tree completed."""
 
     def spout_fail(self, message_id: Any, latency_ms: float) -> None:
-        """A tree failed."""
+        """A tree failed; `latency_ms` is not measured and 0."""
 
     def bolt_execute(self, tup: Tuple, latency_ms: float) -> None:
         """A tuple was executed."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heronshim.core.plan.topology import SYSTEM_COMPONENT, TICK_STREAM
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 class Source:
     """Where the tuples of one batch come from, and their roots; shared by all of them."""
 
-    __slots__ = ("children", "component", "counts", "edges", "fields", "roots", "stream", "task")
+    __slots__ = ("children", "component", "edges", "fields", "roots", "stream", "task")
 
     def __init__(self, component: str, task: int, stream: str, fields: tuple[str, ...]) -> None:
         self.component = component
@@ -24,8 +26,6 @@ class Source:
         """Per row one root, or a tuple of roots, or 0 for none; None when no row is tracked."""
         self.edges: Any = None
         """Beside `roots`."""
-        self.counts: bytes = b""
-        """Per row how many roots; empty when each has exactly one."""
         self.children: list[int] | None = None
         """Per row the XOR of edges emitted with the row as an anchor; made at first use."""
 
@@ -63,7 +63,7 @@ class Tuple(msgspec.Struct, gc=False, eq=False):
     @property
     def is_tick(self) -> bool:
         """Whether the engine made it as a tick."""
-        return self._source.stream == "__tick" and self._source.component == "__system"
+        return self._source.stream == TICK_STREAM and self._source.component == SYSTEM_COMPONENT
 
     def __getitem__(self, key: int | str) -> Any:
         if isinstance(key, int):

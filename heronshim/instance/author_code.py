@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MESSAGE_CHARACTERS_MAX = 300
 """More of an author's exception text is cut: it may hold whole documents."""
-_ENGINE_MODULES = {"google", "heronshim", "numpy", "ormsgpack", "psutil", "zmq"}
+_ENGINE_MODULES = {"google", "heronshim", "msgspec", "numpy", "zmq"}
 """What instances import themselves: an author's file of that name would stand in their way."""
 _INSTALLED = ("site-packages", "dist-packages")
 

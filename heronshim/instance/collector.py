@@ -111,24 +111,23 @@ class _Streams:
 class SpoutCollector:
     """Binds `emit` and its like to one spout."""
 
-    def __init__(self, task: SpoutTask, outbox: Outbox, rng: Random, *, tracked: bool) -> None:
+    def __init__(self, task: SpoutTask, outbox: Outbox, *, tracked: bool) -> None:
         self._task = task
         self._outbox = outbox
         self._tracked = tracked
-        self._draw_edge = edge_source(rng.randbytes)
         self._id_lists: list[list[Any]] = []
         self._streams = _Streams(task, outbox, {})
         self.emitted_elsewhere = 0
         """Emits that made no row: nobody consumes the stream."""
 
     def bind(self, routes: dict[str, Route]) -> None:
-        """Point the spout's methods at this plan's routes. Flush before."""
+        """Give the spout its methods; called once, before the author's open."""
         self._streams = _Streams(self._task, self._outbox, routes)
-        self._id_lists = []
         spout: Any = self._task.spout
         spout.emit = self._fast_emit() or self._emit
         spout.emit_direct = self._emit_direct
         spout.report_error = self._task.report
+        self.rebind_hooks()
 
     def rebind_hooks(self) -> None:
         """With hooks every emit takes the general path, which calls them."""
@@ -323,7 +322,7 @@ class BoltCollector:
         self._auto_anchor = type(task.bolt).auto_anchor
 
     def bind(self, routes: dict[str, Route]) -> None:
-        """Point the bolt's methods at this plan's routes. Flush before."""
+        """Give the bolt its methods; called once, before the author's prepare."""
         self._streams = _Streams(self._task, self._outbox, routes)
         bolt: Any = self._task.bolt
         bolt.emit = self._fast_emit() or self._emit
@@ -332,6 +331,7 @@ class BoltCollector:
         bolt.fail = self._task.mark_failed
         bolt.reset_timeout = self._task.mark_reset
         bolt.report_error = self._task.report
+        self.rebind_hooks()
 
     def rebind_hooks(self) -> None:
         """With hooks every emit and ack takes the general path, which calls them."""

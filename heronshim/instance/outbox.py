@@ -105,13 +105,9 @@ class Outbox:
         """Rows that left open batches since the start."""
 
     def open_batch(self, batch: OpenBatch) -> OpenBatch:
-        """Register a batch; it lives as long as the plan."""
+        """Register a batch; it lives as long as the process."""
         self._batches.append(batch)
         return batch
-
-    def clear_batches(self) -> None:
-        """Forget all batches: the plan changed. Flush first."""
-        self._batches.clear()
 
     def open_rows(self) -> int:
         """Rows in open batches."""

@@ -1,4 +1,4 @@
-"""Where the streams of one task go: one route a stream, made anew at each plan."""
+"""Where the streams of one task go: one route a stream, made when the task opens."""
 
 from __future__ import annotations
 

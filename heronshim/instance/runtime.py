@@ -30,6 +30,7 @@ from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
+from heronshim.instance.emit_log import EmitLog
 from heronshim.instance.meter import TaskMeter
 from heronshim.instance.outbox import Outbox
 from heronshim.instance.routes import make_routes
@@ -347,6 +348,8 @@ class InstanceRuntime:
             options.error_report_interval_s,
         )
         self._meters[context.task_id] = meter
+        if made.debug:
+            context.add_hook(EmitLog(component.id, context.task_id))
         tracked = options.delivery == "at_least_once"
         fatal = _raise_failed if on_exception == "restart" else _go_on
         try:

@@ -67,12 +67,12 @@ class SpoutTask:
         self.calls_ack_at_emit = not tracked and self._calls_ack
         self._calls_fail = type(spout).fail is not Spout.fail
         self._acked: deque[tuple[list[Any], NDArray[np.int64]]] = deque()
-        self._failed: deque[tuple[list[Any], int]] = deque()
+        self._failed: deque[list[Any]] = deque()
         self._burst = 1
         self._emits_per_call = 1
         self.active = False
         self.tracker = AckTracker(self.task, rng, min(max(pending_max, 64), 1 << 16) + BURST_MAX)
-        self.collector = SpoutCollector(self, outbox, rng, tracked=tracked)
+        self.collector = SpoutCollector(self, outbox, tracked=tracked)
         self._rotate_ns = int(timeout_s * 1e9 / EPOCHS_PER_TIMEOUT) if timeout_s else 0
         self._next_rotation_ns = 0
 
@@ -161,7 +161,7 @@ class SpoutTask:
 
     def on_failed(self, ids: list[Any]) -> None:
         """Trees failed; the author hears of it in the next step."""
-        self._failed.append((ids, 0))
+        self._failed.append(ids)
 
     def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out at flush: report it and fail its tree."""
@@ -200,7 +200,7 @@ class SpoutTask:
                 for hook in hooks:
                     hook.spout_ack(id_, float(times_us[position]) / 1000)
         while self._failed:
-            ids, _ = self._failed.popleft()
+            ids = self._failed.popleft()
             self.meter.add("fail_count", len(ids))
             for id_ in ids:
                 if self._calls_fail:
