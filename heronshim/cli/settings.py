@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CONFIG_FILE = "config.yaml"
+BRACKETS_MAX = 200
+"""More opening brackets are no configuration: the parser takes minutes to give up on thousands."""
 CONFIG_BYTES_MAX = 1 << 16
 """A larger file is no configuration but a mistake."""
 
@@ -187,6 +189,9 @@ def find_value(values: Mapping[str, Any], key: str) -> object:
 
 
 def _parsed(content: bytes, path: str, yaml: YAML) -> dict[str, Any]:
+    if content.count(b"[") + content.count(b"{") > BRACKETS_MAX:
+        msg = f"{path}: it is nested too deeply; expected lines such as: scheduler: local"
+        raise ConfigError(msg)
     try:
         values = yaml.load(content.decode())
     except UnicodeDecodeError as error:
