@@ -9,7 +9,7 @@ from heronshim.cli.home import home_folder, topologies_folder
 from heronshim.cli.names import checked_name
 from heronshim.cli.settings import Settings, read_settings
 from heronshim.core.io.launch_file import read_launch
-from heronshim.core.io.state_layout import TopologyState, topology_names
+from heronshim.core.io.state_layout import TopologyNodes, topology_names
 from heronshim.core.spi import registry
 from heronshim.errors import StateError
 
@@ -63,9 +63,9 @@ class Engine:
         """Return the folder of a topology's processes, there or not."""
         return topologies_folder(self.home) / name
 
-    def state(self, name: str) -> TopologyState:
+    def state(self, name: str) -> TopologyNodes:
         """Return the nodes of a topology, there or not; checks the name."""
-        return TopologyState(self.manager, checked_name(name))
+        return TopologyNodes(self.manager, checked_name(name))
 
     def uploader(self) -> Uploader:
         """Return the store of packages."""
@@ -99,7 +99,7 @@ class Running:
     """A submitted topology, as the state manager has it."""
 
     engine: Engine
-    state: TopologyState
+    state: TopologyNodes
     record: ExecutionState
     topology: Topology
     packing_plan: PackingPlan

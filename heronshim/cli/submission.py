@@ -22,7 +22,7 @@ from heronshim.core.io.launch_file import LAUNCH_FILE, read_launch
 from heronshim.core.io.packages import pack
 from heronshim.core.io.socket_files import socket_folder
 from heronshim.core.master.messages import CommandKind, Phase
-from heronshim.core.plan.physical import TopologyState as Activity
+from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.records import ExecutionState
 from heronshim.core.plan.topology import Language
 from heronshim.core.spi import registry
@@ -61,7 +61,7 @@ def submit(
     engine: Engine,
     loaded: LoadedTopology,
     steps: Steps,
-    initial_state: Activity = Activity.ACTIVE,
+    initial_state: TopologyState = TopologyState.ACTIVE,
 ) -> Running:
     """Store a topology and start its container 0. If any step fails, all are undone.
 
@@ -124,7 +124,7 @@ def wait_until_running(running: Running, steps: Steps, timeout_s: float) -> None
                 if len(status.joined_tasks) >= status.task_count:
                     break
                 _pause(deadline, _absent_processes(running, status), running)
-        if status.plan is None or status.plan.state is Activity.INACTIVE:
+        if status.plan is None or status.plan.state is TopologyState.INACTIVE:
             return
         with steps.step("first tuple") as say:
             say(_first_tuple(client, time.monotonic() + FIRST_TUPLE_WAIT_S))
@@ -209,7 +209,7 @@ def _upload(engine: Engine, loaded: LoadedTopology, launch: Launch, undo: ExitSt
     return replace(launch, package_uri=uri, package_sha256=digest)
 
 
-def _record(launch: Launch, initial_state: Activity) -> ExecutionState:
+def _record(launch: Launch, initial_state: TopologyState) -> ExecutionState:
     try:
         user = getpass.getuser()
     except (KeyError, OSError):

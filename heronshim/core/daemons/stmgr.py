@@ -30,7 +30,7 @@ from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
 from heronshim.core.plan.topology import METRICSMGR_TASK
@@ -77,7 +77,7 @@ class StreamManager:
         self._plan_bytes = b""
         self._master = self._dealer()
         self._manager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
-        self._state = TopologyState(self._manager, launch.topology)
+        self._state = TopologyNodes(self._manager, launch.topology)
         self._state.watch_tmaster(self._on_tmaster)
         self._last_metrics: dict[str, float] = {}
         self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)

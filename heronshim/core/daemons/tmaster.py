@@ -32,7 +32,7 @@ from heronshim.core.io.child import ChildStart
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.events import (
@@ -104,7 +104,7 @@ class TMasterDaemon:
         launch = start.launch
         self._manager = manager
         self._leadership = leadership
-        self._state = TopologyState(manager, launch.topology)
+        self._state = TopologyNodes(manager, launch.topology)
         self._metrics = MetricsStore()
         self._increments = Increments()
         self._machine = self._make_machine()
@@ -375,7 +375,7 @@ class TMasterDaemon:
 
 
 def _lead(
-    state: TopologyState, manager: StateManager, start: ChildStart, stop: StopRequest
+    state: TopologyNodes, manager: StateManager, start: ChildStart, stop: StopRequest
 ) -> Leadership | None:
     """Wait until this process is the leader; None when it was asked to stop before."""
     location = TMasterLocation(host=os.uname().nodename, endpoint=start.endpoint, pid=os.getpid())
@@ -406,7 +406,7 @@ def run(start: ChildStart, stop: StopRequest) -> int:
         start.launch.state_options
     )
     try:
-        leadership = _lead(TopologyState(manager, start.launch.topology), manager, start, stop)
+        leadership = _lead(TopologyNodes(manager, start.launch.topology), manager, start, stop)
         if leadership is None:
             return 0
         daemon = TMasterDaemon(start, manager, leadership, secret)

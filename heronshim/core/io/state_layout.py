@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +27,7 @@ from heronshim.core.codec.records import (
     tmaster_location_to_bytes,
 )
 from heronshim.core.codec.topology import topology_from_bytes, topology_to_bytes
+from heronshim.core.io.logs import log_event
 from heronshim.errors import (
     NotFoundError,
     RefusedError,
@@ -50,7 +50,6 @@ ROOT = "/topologies"
 LOCKS = "/locks"
 """Apart from ROOT, so that a lock makes no topology."""
 
-_log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 
@@ -59,7 +58,7 @@ def topology_names(manager: StateManager) -> list[str]:
     return manager.children(ROOT)
 
 
-class TopologyState:
+class TopologyNodes:
     """The nodes of one topology. Blocks and raises StateError as its manager does.
 
     Readers return None for a node that is not there; a node that cannot be decoded is a
@@ -182,7 +181,7 @@ class TopologyState:
             try:
                 location = self._decode("tmaster", node, tmaster_location_from_bytes)
             except StateError as error:
-                _log.warning("event=tmaster_location_damaged cause=%r", str(error))
+                log_event("WARNING", "tmaster_location_damaged", cause=error)
                 return
             callback(location)
 

@@ -14,12 +14,12 @@ ephemeral or not for as long as it exists.
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.logs import log_event
 from heronshim.core.plugins import file_session, node_path
 from heronshim.core.plugins.file_session import FileSession
 from heronshim.core.plugins.node_file import DamagedNodeError, FutureNodeError, StoredNode
@@ -43,13 +43,12 @@ if TYPE_CHECKING:
     from heronshim.core.plugins.watches import Watch
 
 LEASE_S = 6.0
-"""Lease of a session (design.md 3.14); renewed three times within it."""
+"""Lease of a session; renewed three times within it."""
 WATCH_INTERVAL_S = 0.05
 """Watched nodes are looked at no more often: 20 looks a second cost below 1 % of a core."""
 
 _PLUGIN = 'state manager "file"'
 _LOCK_PAUSE_S = 0.01
-_log = logging.getLogger(__name__)
 
 
 class FileStateManager:
@@ -268,7 +267,7 @@ class FileStateManager:
         """Log an error once until its text changes or it is over."""
         if self._warned.get(what) != str(error):
             self._warned[what] = str(error)
-            _log.warning("event=%s cause=%r", event, str(error))
+            log_event("WARNING", event, cause=error)
 
     def _is_dead(self, owner: int) -> bool:
         return not file_session.is_alive(self._sessions, owner, self._now_ns())
@@ -322,7 +321,7 @@ class FileStateManager:
                 for file in file_session.dead_sessions(self._sessions, self._now_ns()):
                     file_session.discard(file)
         except StateError as error:
-            _log.debug("event=state_reap_postponed cause=%r", str(error))
+            log_event("DEBUG", "state_reap_postponed", cause=error)
 
     def _try_lock(self, parts: tuple[str, ...], text: bytes) -> int | None:
         """Return the number of the lock's node if it is free and now ours, else None."""

@@ -13,7 +13,6 @@ dead owner counts as absent.
 from __future__ import annotations
 
 import errno
-import logging
 import os
 import shutil
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heronshim.core.io.file_lock import file_lock, write_whole
+from heronshim.core.io.logs import log_event
 from heronshim.core.plugins import node_file, node_path
 from heronshim.core.plugins.node_file import DamagedNodeError, FutureNodeError, StoredNode
 from heronshim.errors import DeadlineError, StateError
@@ -40,7 +40,6 @@ _ADVICE = {
     errno.EROFS: "mount the file system for writing",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
-_log = logging.getLogger(__name__)
 
 
 class NodeTree:
@@ -101,7 +100,7 @@ class NodeTree:
         except DamagedNodeError as error:
             if not heal:
                 raise
-            _log.warning("event=state_node_replaced cause=%r", str(error))
+            log_event("WARNING", "state_node_replaced", cause=error)
             return None
 
     def write(self, parts: tuple[str, ...], node: StoredNode) -> None:

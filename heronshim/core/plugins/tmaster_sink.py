@@ -19,7 +19,7 @@ import zmq
 
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.io.dealer_link import DealerLink
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.plugins.plugin_options import refuse_unknown, required, whole_number
@@ -59,7 +59,7 @@ class TMasterSink:
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._poller = zmq.Poller()
         self._manager: StateManager | None = None
-        self._state: TopologyState | None = None
+        self._state: TopologyNodes | None = None
         self._link: DealerLink | None = None
         self._leader_epoch = 0
         """Of the leader at the other end of the link; 0 while that is not known."""
@@ -101,7 +101,7 @@ class TMasterSink:
         )
         self._context = zmq.Context()
         self._link = DealerLink(self._context, hello, self._poller)
-        self._state = TopologyState(self._manager, topology)
+        self._state = TopologyNodes(self._manager, topology)
         self._state.watch_tmaster(self._follow)
 
     def process(self, record: MetricsRecord) -> None:

@@ -14,7 +14,7 @@ import pytest
 from heronshim.core.codec.link import decode_hello
 from heronshim.core.codec.metrics import metrics_from_bytes, metrics_to_bytes
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plan.topology import METRICSMGR_TASK
@@ -154,7 +154,7 @@ def test_tmaster_that_is_found_late_gets_reports_and_held_no_other_sink(installe
     installed.until(lambda: installed.written("line-1"), "the file sink without a TMaster")
     tmaster = make_router()
     manager = FileStateManager(installed.launch.state_options)
-    TopologyState(manager, "words").become_tmaster(TMasterLocation("host", tmaster.endpoint, 1))
+    TopologyNodes(manager, "words").become_tmaster(TMasterLocation("host", tmaster.endpoint, 1))
 
     def arrived() -> list[str]:
         installed.stmgr.read()

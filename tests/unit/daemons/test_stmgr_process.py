@@ -25,10 +25,9 @@ from heronshim.core.codec.plan import physical_plan_to_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
 from heronshim.core.io.sockets import dealer
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token
-from heronshim.core.plan.physical import PhysicalContainer, PhysicalPlan
-from heronshim.core.plan.physical import TopologyState as Activity
+from heronshim.core.plan.physical import PhysicalContainer, PhysicalPlan, TopologyState
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.plugins.file_state import FileStateManager
@@ -106,7 +105,7 @@ class Stmgr:
         )
         self.manager = FileStateManager(launch.state_options)
         self.manager.put("/topologies/words/topology", b"")
-        TopologyState(self.manager, "words").become_tmaster(
+        TopologyNodes(self.manager, "words").become_tmaster(
             TMasterLocation("here", master.endpoint, 1, 0)
         )
         self.endpoint = f"ipc://{folder}/s"
@@ -160,7 +159,7 @@ class Stmgr:
             for item in self.plans.packing.containers
         )  # fmt: skip
         plan = PhysicalPlan(
-            plan_epoch, leader_epoch, self.plans.topology, containers, Activity.ACTIVE
+            plan_epoch, leader_epoch, self.plans.topology, containers, TopologyState.ACTIVE
         )
         self.master.send(registered[-1].peer, Kind.PLAN, physical_plan_to_bytes(plan))
 

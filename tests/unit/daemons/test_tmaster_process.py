@@ -30,7 +30,7 @@ from heronshim.core.io.child import ChildStart
 from heronshim.core.io.control_client import ControlClient
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
 from heronshim.core.io.sockets import dealer
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token
 from heronshim.core.master.messages import (
     Command,
@@ -107,7 +107,7 @@ class Installation:
             scheduler="scripted",
         )
         self.manager = FileStateManager(self.launch.state_options)
-        self.state = TopologyState(self.manager, "words")
+        self.state = TopologyNodes(self.manager, "words")
         self.state.create(
             plans.topology, plans.packing, ExecutionState("words", "words-1", 1, "me", "scripted")
         )

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 
 import pytest
 
-from heronshim.core.io.state_layout import TopologyState, topology_names
+from heronshim.core.io.state_layout import TopologyNodes, topology_names
 from heronshim.core.plan.physical import (
     ContainerPlan,
     PackingPlan,
     PhysicalPlan,
     ProcessPlan,
     Resources,
+    TopologyState,
 )
-from heronshim.core.plan.physical import TopologyState as Running
 from heronshim.core.plan.records import ExecutionState, TMasterLocation
 from heronshim.core.plan.topology import Component, ComponentKind, OutputStream, Topology
 from heronshim.core.plugins.memory_state import MemoryStateManager
@@ -30,7 +29,7 @@ TOPOLOGY = Topology(
 PROCESS = ProcessPlan("lines-1", "lines", ((1,),), Resources(1.0, 1024, 1024))
 PACKING = PackingPlan(1, (ContainerPlan(1, (PROCESS,), Resources(1.0, 1024, 1024)),), "round_robin")
 EXECUTION = ExecutionState("words", "words-1", 1, "me", "local", version="0.1.0")
-PLAN = PhysicalPlan(1, 1, TOPOLOGY, (), Running.ACTIVE)
+PLAN = PhysicalPlan(1, 1, TOPOLOGY, (), TopologyState.ACTIVE)
 LOCATION = TMasterLocation("host", "ipc:///tmp/x", 77)
 
 
@@ -49,13 +48,13 @@ def other(manager: StateManager) -> Iterator[MemoryStateManager]:
 
 
 @pytest.fixture
-def words(manager: StateManager) -> TopologyState:
-    state = TopologyState(manager, "words")
+def words(manager: StateManager) -> TopologyNodes:
+    state = TopologyNodes(manager, "words")
     state.create(TOPOLOGY, PACKING, EXECUTION)
     return state
 
 
-def test_a_submit_is_read_back(manager: StateManager, words: TopologyState) -> None:
+def test_a_submit_is_read_back(manager: StateManager, words: TopologyNodes) -> None:
     assert words.topology() == TOPOLOGY
     assert words.packing_plan() == PACKING
     assert words.execution_state() == EXECUTION
@@ -66,7 +65,7 @@ def test_a_submit_is_read_back(manager: StateManager, words: TopologyState) -> N
 
 
 def test_what_is_missing_is_none(manager: StateManager) -> None:
-    state = TopologyState(manager, "words")
+    state = TopologyNodes(manager, "words")
     assert state.topology() is None
     assert state.packing_plan() is None
     assert state.physical_plan() is None
@@ -77,9 +76,9 @@ def test_what_is_missing_is_none(manager: StateManager) -> None:
     assert topology_names(manager) == []
 
 
-def test_a_name_is_taken_once(manager: StateManager, words: TopologyState) -> None:
+def test_a_name_is_taken_once(manager: StateManager, words: TopologyNodes) -> None:
     with pytest.raises(RefusedError) as caught:
-        TopologyState(manager, "words").create(TOPOLOGY, PACKING, EXECUTION)
+        TopologyNodes(manager, "words").create(TOPOLOGY, PACKING, EXECUTION)
     assert str(caught.value) == 'topology "words" exists; kill it first or choose another name'
     assert words.topology() == TOPOLOGY
 
@@ -97,19 +96,19 @@ def test_a_submit_that_fails_leaves_nothing(
 
     monkeypatch.setattr(manager, "put", fail)
     with pytest.raises(StateError, match="disk full"):
-        TopologyState(manager, "words").create(TOPOLOGY, PACKING, EXECUTION)
+        TopologyNodes(manager, "words").create(TOPOLOGY, PACKING, EXECUTION)
     assert manager.children("/") == []
 
 
 def test_a_wrong_name_is_not_found_and_the_nearest_is_named(
-    manager: StateManager, words: TopologyState
+    manager: StateManager, words: TopologyNodes
 ) -> None:
     with pytest.raises(NotFoundError) as caught:
-        TopologyState(manager, "wrods").require()
+        TopologyNodes(manager, "wrods").require()
     assert str(caught.value) == 'no topology named "wrods". Did you mean "words"?'
 
 
-def test_an_interrupted_submit_says_so(manager: StateManager, words: TopologyState) -> None:
+def test_an_interrupted_submit_says_so(manager: StateManager, words: TopologyNodes) -> None:
     manager.delete("/topologies/words/execution_state")
     with pytest.raises(StateError) as caught:
         words.require()
@@ -122,15 +121,15 @@ def test_an_interrupted_submit_says_so(manager: StateManager, words: TopologySta
 @pytest.mark.parametrize("name", ["", "a/b", "/words"])
 def test_a_name_that_is_a_path_is_refused(manager: StateManager, name: str) -> None:
     with pytest.raises(StateError, match="topology name"):
-        TopologyState(manager, name)
+        TopologyNodes(manager, name)
 
 
-def test_only_the_leader_writes_plans(other: StateManager, words: TopologyState) -> None:
+def test_only_the_leader_writes_plans(other: StateManager, words: TopologyNodes) -> None:
     old = words.become_tmaster(LOCATION)
     assert old is not None
     words.write_physical_plan(PLAN, old)
     assert words.physical_plan() == PLAN
-    successor = TopologyState(other, "words")
+    successor = TopologyNodes(other, "words")
     assert successor.become_tmaster(LOCATION) is None
     other.delete("/topologies/words/tmaster")
     new = successor.become_tmaster(LOCATION)
@@ -143,9 +142,9 @@ def test_only_the_leader_writes_plans(other: StateManager, words: TopologyState)
 
 
 def test_the_tmasters_location_carries_its_epoch_and_goes_with_it(
-    other: MemoryStateManager, words: TopologyState
+    other: MemoryStateManager, words: TopologyNodes
 ) -> None:
-    successor = TopologyState(other, "words")
+    successor = TopologyNodes(other, "words")
     won = successor.become_tmaster(LOCATION)
     assert won is not None
     assert words.tmaster() == TMasterLocation("host", "ipc:///tmp/x", 77, won.epoch)
@@ -154,30 +153,29 @@ def test_the_tmasters_location_carries_its_epoch_and_goes_with_it(
 
 
 def test_a_watch_tells_the_tmasters_location(
-    manager: StateManager, other: StateManager, words: TopologyState, caplog
+    manager: StateManager, other: StateManager, words: TopologyNodes, capsys
 ) -> None:
-    caplog.set_level(logging.WARNING)
     seen: list[TMasterLocation | None] = []
     cancel = words.watch_tmaster(seen.append)
     manager.poll()
-    TopologyState(other, "words").become_tmaster(LOCATION)
+    TopologyNodes(other, "words").become_tmaster(LOCATION)
     manager.poll()
     other.put("/topologies/words/tmaster", b"\xff")
     manager.poll()
     assert seen == [None, TMasterLocation("host", "ipc:///tmp/x", 77, 1)]
-    assert "event=tmaster_location_damaged" in caplog.text
+    assert "event=tmaster_location_damaged" in capsys.readouterr().err
     other.delete("/topologies/words/tmaster")
     manager.poll()
     assert seen[-1] is None
     cancel()
-    TopologyState(other, "words").become_tmaster(LOCATION)
+    TopologyNodes(other, "words").become_tmaster(LOCATION)
     manager.poll()
     assert seen[-1] is None
 
 
 @pytest.mark.parametrize("node", ["topology", "packing_plan", "execution_state"])
 def test_a_node_that_is_no_protobuf_is_named(
-    manager: StateManager, words: TopologyState, node: str
+    manager: StateManager, words: TopologyNodes, node: str
 ) -> None:
     manager.put(f"/topologies/words/{node}", b"\xff\xff\xff")
     with pytest.raises(StateError) as caught:
@@ -188,9 +186,9 @@ def test_a_node_that_is_no_protobuf_is_named(
 
 
 def test_remove_leaves_nothing_and_stops_the_leader(
-    manager: StateManager, other: StateManager, words: TopologyState
+    manager: StateManager, other: StateManager, words: TopologyNodes
 ) -> None:
-    leader = TopologyState(other, "words")
+    leader = TopologyNodes(other, "words")
     won = leader.become_tmaster(LOCATION)
     assert won is not None
     leader.write_physical_plan(PLAN, won)

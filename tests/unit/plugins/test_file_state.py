@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
-import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -54,6 +53,11 @@ def make(root: Path, clock: Clock) -> Iterator[Callable[[], FileStateManager]]:
     yield make
     for each in made:
         each.close()
+
+
+def logged(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    """Lines that were logged, without their times."""
+    return [line.partition(" ")[2] for line in capsys.readouterr().err.splitlines()]
 
 
 def files_of(root: Path) -> list[str]:
@@ -182,8 +186,7 @@ def test_a_node_of_a_newer_version_is_not_overwritten(root: Path, make) -> None:
     assert manager.delete("/t/a") is True
 
 
-def test_watchers_keep_the_last_node_while_it_is_damaged(root: Path, make, caplog) -> None:
-    caplog.set_level(logging.WARNING)
+def test_watchers_keep_the_last_node_while_it_is_damaged(root: Path, make, capsys) -> None:
     manager = make()
     seen: list[Node | None] = []
     other: list[Node | None] = []
@@ -197,10 +200,10 @@ def test_watchers_keep_the_last_node_while_it_is_damaged(root: Path, make, caplo
     manager.poll()
     assert seen == [Node(b"good", 1)]
     assert other == [None, Node(b"other", 1)]
-    assert [record.getMessage() for record in caplog.records] == [
-        "event=state_node_damaged cause='state file "
+    assert logged(capsys) == [
+        'WARNING event=state_node_damaged cause="state file '
         f"{root}/t/a/.node is empty; restore the file from a backup, or delete the node and "
-        "write it again'"
+        'write it again"'
     ]
     assert manager.session() == SessionState.CONNECTED
     manager.put("/t/a", b"healed")
@@ -314,7 +317,7 @@ def test_a_refused_read_says_what_to_do(make, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_an_unreadable_store_suspends_the_session_until_it_is_back(
-    make, monkeypatch: pytest.MonkeyPatch, caplog
+    make, monkeypatch: pytest.MonkeyPatch, capsys
 ) -> None:
     manager = make()
     states: list[SessionState] = []
@@ -327,9 +330,7 @@ def test_an_unreadable_store_suspends_the_session_until_it_is_back(
         manager.poll()
         manager.poll()
     assert states == [SessionState.SUSPENDED]
-    assert [record.getMessage().split()[0] for record in caplog.records] == [
-        "event=state_store_unreadable"
-    ]
+    assert [line.split()[1] for line in logged(capsys)] == ["event=state_store_unreadable"]
     manager.poll()
     assert states == [SessionState.SUSPENDED, SessionState.CONNECTED]
     assert seen == [Node(b"value", 1)]

@@ -12,7 +12,7 @@ import pytest
 from heronshim.core.codec.link import decode_hello
 from heronshim.core.codec.metrics import metrics_from_bytes
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.state_layout import TopologyState
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import token_matches
 from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.plan.records import TMasterLocation
@@ -47,7 +47,7 @@ def options(tmp_path):
 def leader(options):
     """The test is the leader; it may move."""
     manager = FileStateManager(json.loads(options["state_options"]))
-    state = TopologyState(manager, "words")
+    state = TopologyNodes(manager, "words")
 
     def lead(endpoint: str) -> None:
         manager.delete("/topologies/words/tmaster")
