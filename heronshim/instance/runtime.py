@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from heronshim.api.components import Bolt, Spout
 from heronshim.api.context import Context
@@ -209,13 +209,18 @@ class InstanceRuntime:
         self._last_step_ns = now_ns
         happened = False
         for task in self._tasks.values():
-            if isinstance(task, BoltTask):
-                happened |= task.step(now_ns, may_take_input=free or self._in_cycle)
-            else:
-                if task.active != active:
-                    self._call(task, lambda task=task: task.set_active(active=active))  # type: ignore[misc]
-                    happened = True
-                happened |= task.step(now_ns, may_emit=free)
+            try:
+                if isinstance(task, BoltTask):
+                    happened |= task.step(now_ns, may_take_input=free or self._in_cycle)
+                else:
+                    if task.active != active:
+                        self._call(task, lambda task=task: task.set_active(active=active))  # type: ignore[misc]
+                        happened = True
+                    happened |= task.step(now_ns, may_emit=free)
+            except (Exception, UserCodeFailed):
+                raise
+            except BaseException as error:  # noqa: BLE001 - sys.exit would restart it unseen
+                _raise_reported(task, error)
         return happened
 
     def wants_calls(self) -> bool:
@@ -406,9 +411,8 @@ class InstanceRuntime:
         """Call the author's open, close or their like: a fault there ends the process."""
         try:
             call()
-        except Exception as error:
-            task.report(error)
-            raise UserCodeFailed(str(error)) from error
+        except BaseException as error:  # noqa: BLE001 - sys.exit too, which is no Exception
+            _raise_reported(task, error)
 
     def _metrics(self, now_ns: int) -> Frame:
         records = []
@@ -445,6 +449,13 @@ class InstanceRuntime:
             self._identity.executors[0][0],
             metrics_to_bytes(record),
         )
+
+
+def _raise_reported(task: SpoutTask | BoltTask, error: BaseException) -> NoReturn:
+    """What a task's code raised ends the process; `heronshim errors` shows it."""
+    task.report(error)
+    msg = f"{type(error).__name__}: {error}"
+    raise UserCodeFailed(msg) from error
 
 
 def _raise_failed(error: BaseException) -> None:
