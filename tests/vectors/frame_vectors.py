@@ -125,6 +125,11 @@ def _cases() -> list[tuple[int, str, type[Message], dict[str, Any], dict[str, in
         (7, "DATA: not tracked", data_pb2.DataBatch, _batch(), _at(6, 3, 1, plan_epoch=4)),
         (7, "DATA: two pairs, then none", data_pb2.DataBatch, _batch(
             root_counts=[2, 0], roots=column(*_ROOTS), edges=column(*_EDGES)), _at(7, 3, 1)),
+        (7, "DATA: 300 pairs, then none", data_pb2.DataBatch, _batch(
+            root_counts=[300, 0], roots=column(*range(1 << 48, (1 << 48) + 300)),
+            edges=column(*range(1, 301))), _at(8, 3, 1)),
+        (7, "DATA: with extras of one row", data_pb2.DataBatch, _batch(
+            meta=[{"row": 1, "weight": 20.0, "trace": "AQI="}]), _at(9, 3, 1)),
         (8, "OUTCOMES", data_pb2.Outcomes, {
             "roots": column(*_ROOTS), "xors": column(*_EDGES), "distinct": True}, _at(8, 1, 3)),
         (9, "CREDIT", link_pb2.Credit, {"tasks": [3, 4], "bytes": ["262144", "1"]}, _at(3)),

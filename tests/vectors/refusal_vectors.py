@@ -85,6 +85,8 @@ def _payloads() -> list[dict[str, Any]]:
         ("rows that are no array", {"rows": b"\x01"}),
         ("rows cut short", {"rows": rows[:-1]}),
         ("no rows bytes", {"rows": b""}),
+        ("no rows", {"rows": b"\x90", "row_count": 0}),
+        ("rows that claim to be 2^32 - 1", {"rows": b"\xdd\xff\xff\xff\xff"}),
         ("one pair for two rows", {"roots": pair, "edges": pair}),
         ("roots without edges", {"roots": pair + pair}),
         ("edges without roots", {"edges": pair + pair}),

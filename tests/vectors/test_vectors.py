@@ -202,6 +202,8 @@ def rewritten(kind: Kind, payload: bytes) -> bytes | None:
         return physical_plan_to_bytes(physical_plan_from_bytes(payload))
     if kind is Kind.DATA:
         batch, rows = decode_batch(payload)
+        if batch.meta:
+            return None
         return data_codec.encode_batch(
             batch.component, batch.stream, len(rows), pack_rows(rows), batch.root_counts,
             batch.roots, batch.edges,

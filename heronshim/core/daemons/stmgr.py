@@ -7,11 +7,9 @@ blocks: a send that cannot go at once waits in a queue that credit bounds. Its w
 from __future__ import annotations
 
 import os
-import resource
 import socket as hosts
 import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -32,6 +30,7 @@ from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLi
 from heronshim.core.io.sockets import router
 from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token, read_secret
+from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.spi.metrics_sink import MetricsRecord
@@ -79,7 +78,7 @@ class StreamManager:
         self._manager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
         self._state = TopologyNodes(self._manager, launch.topology)
         self._state.watch_tmaster(self._on_tmaster)
-        self._last_metrics: dict[str, float] = {}
+        self._increments = Increments()
         self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
 
     def run(self, stop: StopRequest) -> int:
@@ -358,23 +357,17 @@ class StreamManager:
 
     def _metrics(self) -> bytes:
         forwarder, links = self._forwarder, self._links
-        usage = resource.getrusage(resource.RUSAGE_SELF)
         totals = {
-            "cpu_time_us": (usage.ru_utime + usage.ru_stime) * 1e6,
-            "forwarded_bytes": float(forwarder.forwarded_bytes),
-            "forwarded_frame_count": float(forwarder.forwarded_frames),
-            "unknown_task_count": float(forwarder.unknown_task_count),
-            "metrics_dropped_count": float(forwarder.metrics_dropped_count),
-            "send_refused_count": float(forwarder.send_refused_count),
-            "refused_hello_count": float(links.refused_hello_count),
-            "stale_frame_count": float(links.stale_frame_count),
-            "bad_frame_count": float(links.bad_frame_count),
+            "cpu_time_us": cpu_time_us(),
+            "forwarded_bytes": forwarder.forwarded_bytes,
+            "forwarded_frame_count": forwarder.forwarded_frames,
+            "unknown_task_count": forwarder.unknown_task_count,
+            "metrics_dropped_count": forwarder.metrics_dropped_count,
+            "send_refused_count": forwarder.send_refused_count,
+            "refused_hello_count": links.refused_hello_count,
+            "stale_frame_count": links.stale_frame_count,
+            "bad_frame_count": links.bad_frame_count,
         }
-        sums = {
-            name: round(total - self._last_metrics.get(name, 0.0)) for name, total in totals.items()
-        }
-        self._last_metrics = totals
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
         record = MetricsRecord(
             topology=self._start.launch.topology,
             process=self._start.process,
@@ -383,10 +376,10 @@ class StreamManager:
             interval_ms=METRICS_NS // 1_000_000,
             incarnation=self._start.incarnation,
             pid=os.getpid(),
-            sums=sums,
+            sums=self._increments.take(totals),
             gauges={
                 "queue_bytes": float(forwarder.queued_bytes()),
-                "rss_bytes": float(pages * resource.getpagesize()),
+                "rss_bytes": float(rss_bytes()),
             },
         )
         return metrics_to_bytes(record)
