@@ -16,13 +16,12 @@ import threading
 import time
 import traceback
 from random import Random, SystemRandom
-from typing import TYPE_CHECKING, Any
-
-import zmq
+from typing import TYPE_CHECKING
 
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
 from heronshim.core.io.logs import log_event
+from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import HeronshimError, LocalProtocolError, RemoteProtocolError
@@ -31,6 +30,7 @@ from heronshim.instance.component_loader import load_component
 from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from types import FrameType
 
     from heronshim.core.plan.physical import ProcessPlan
@@ -51,10 +51,17 @@ GC_THRESHOLDS = (100_000, 20, 100)
 class InstanceShell:
     """Owns the socket and the two threads."""
 
-    def __init__(self, start: ChildStart) -> None:
+    def __init__(
+        self,
+        start: ChildStart,
+        load: Callable[[str, Mapping[str, object]], object],
+        rng: Random,
+        around: Surroundings,
+    ) -> None:
+        """`load` makes the author's objects, as `InstanceRuntime` wants it."""
         self._start = start
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._poller = zmq.Poller()
+        self._context, self._poller = around.context, around.poller
+        self._now_ns = around.now_ns
         self._lock = threading.Lock()
         self._in_user_code_since_ns = 0
         self._stopping = False
@@ -79,9 +86,9 @@ class InstanceShell:
             Identity(
                 start.process, start.container, process.executors, start.incarnation, os.getpid()
             ),
-            lambda name, arguments: load_component(name, arguments, start.package_dir),
-            Random(SystemRandom().getrandbits(128)),  # noqa: S311 - edges need spread, no secrecy
-            Clock(time.monotonic_ns, lambda: time.time_ns() // 1_000_000),
+            load,
+            rng,
+            Clock(around.now_ns, around.wall_ms),
             self._lock,
             self._process_values,
         )
@@ -90,7 +97,7 @@ class InstanceShell:
         """Run until SIGTERM or until the author's code ends the process; return the exit code."""
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        self._link.connect(self._start.endpoint, time.monotonic_ns())
+        self.connect()
         watcher = threading.Thread(target=self._watch, name="watcher", daemon=True)
         watcher.start()
         gc.set_threshold(*GC_THRESHOLDS)
@@ -103,25 +110,38 @@ class InstanceShell:
         self._end()
         return code
 
+    def connect(self) -> None:
+        """Begin to connect to the stream manager."""
+        self._link.connect(self._start.endpoint, self._now_ns())
+
+    def turn(self) -> bool:
+        """Call the author's code, then drive the socket; return whether anything happened.
+
+        Raises:
+            UserCodeFailed: the author's code raised and the process shall end.
+        """
+        now_ns = self._now_ns()
+        self._in_user_code_since_ns = now_ns
+        happened = self._runtime.step(now_ns)
+        self._in_user_code_since_ns = 0
+        with self._lock:
+            read = self._service(idle=not happened)
+        return happened or read
+
     def _loop(self) -> None:
-        runtime, lock = self._runtime, self._lock
+        opened = False
         while not self._stopping:
-            now_ns = time.monotonic_ns()
-            self._in_user_code_since_ns = now_ns
-            opened = runtime.opened
-            happened = runtime.step(now_ns)
-            if not opened and runtime.opened:
+            happened = self.turn()
+            if not opened and self._runtime.opened:
+                opened = True
                 gc.freeze()
-            self._in_user_code_since_ns = 0
-            with lock:
-                read = self._service(idle=not happened)
-            if not happened and not read:
+            if not happened:
                 self._wait()
 
     def _service(self, *, idle: bool) -> bool:
         """Flush, send, read; return whether a frame came. IO lock held."""
         runtime, link = self._runtime, self._link
-        now_ns = time.monotonic_ns()
+        now_ns = self._now_ns()
         runtime.flush(now_ns, idle=idle)
         self._send()
         link.tick(now_ns)
@@ -158,14 +178,18 @@ class InstanceShell:
         elif kind in (LinkEventKind.REFUSED, LinkEventKind.ENDED, LinkEventKind.FRAMES_LOST):
             log_event("WARNING", f"link_{kind.value}", process=self._start.process, cause=cause)
 
-    def _wait(self) -> None:
-        """Wait for a frame or the next deadline; the author's thread holds no lock meanwhile."""
+    def wait_ms(self) -> float:
+        """Return how long a poll may wait when nothing happened."""
         runtime = self._runtime
-        now_ns = time.monotonic_ns()
-        due_ns = min(runtime.next_deadline_ns(), self._link.next_deadline_ns()) - now_ns
+        due_ns = min(runtime.next_deadline_ns(), self._link.next_deadline_ns()) - self._now_ns()
         wait_ms = min(IDLE_MS_MAX, max(0, due_ns) / 1e6)
         if runtime.wants_calls():
             wait_ms = min(wait_ms, runtime.options.spout_wait_ms)
+        return wait_ms
+
+    def _wait(self) -> None:
+        """Wait for a frame or the next deadline; the author's thread holds no lock meanwhile."""
+        wait_ms = self.wait_ms()
         if self._link.socket is None:
             # pyzmq returns at once from a poll without sockets.
             time.sleep(wait_ms / 1e3)
@@ -213,7 +237,7 @@ class InstanceShell:
         except UserCodeFailed as error:
             log_event("ERROR", "close_failed", process=self._start.process, error=str(error))
         with self._lock:
-            now_ns = time.monotonic_ns()
+            now_ns = self._now_ns()
             self._runtime.flush(now_ns, idle=True)
             self._runtime.final_metrics(now_ns)
             self._send()
@@ -232,11 +256,17 @@ def _own_process(start: ChildStart) -> ProcessPlan:
 def main() -> int:
     """Read the start from standard input and run."""
     try:
-        shell: Any = InstanceShell(ChildStart.read(sys.stdin.buffer))
+        start = ChildStart.read(sys.stdin.buffer)
+        shell = InstanceShell(
+            start,
+            lambda name, arguments: load_component(name, arguments, start.package_dir),
+            Random(SystemRandom().getrandbits(128)),  # noqa: S311 - edges need spread, no secrecy
+            Surroundings(),
+        )
     except HeronshimError as error:
         log_event("ERROR", "bad_start", error=str(error))
         return error.exit_code
-    return int(shell.run())
+    return shell.run()
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket as hosts
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -29,6 +28,7 @@ from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
 from heronshim.core.io.state_layout import TopologyNodes
+from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
@@ -41,8 +41,11 @@ from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.plan.records import TMasterLocation
+    from heronshim.core.spi.state_manager import StateManager
 
 FRAMES_PER_TURN = 256
 """Frames read of one socket before the others get their turn."""
@@ -55,12 +58,15 @@ _NO_LINK = 0
 class StreamManager:
     """The shell: sockets, clock and process around a Forwarder."""
 
-    def __init__(self, start: ChildStart) -> None:
+    def __init__(
+        self, start: ChildStart, secret: bytes, manager: StateManager, around: Surroundings
+    ) -> None:
+        """Bind the socket; `secret` is the topology's."""
         self._start = start
         launch = start.launch
-        self._secret = read_secret(launch.secret_path)
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        self._poller = zmq.Poller()
+        self._secret = secret
+        self._context, self._poller = around.context, around.poller
+        self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         self._router = router(self._context)
         self._router.bind(start.endpoint)
         self._poller.register(self._router, zmq.POLLIN)
@@ -75,7 +81,7 @@ class StreamManager:
         self._plan: PhysicalPlan | None = None
         self._plan_bytes = b""
         self._master = self._dealer()
-        self._manager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
+        self._manager = manager
         self._state = TopologyNodes(self._manager, launch.topology)
         self._state.watch_tmaster(self._on_tmaster)
         self._increments = Increments()
@@ -87,20 +93,33 @@ class StreamManager:
         self._poller.register(stop.fileno(), zmq.POLLIN)
         ready: set[Any] = set()
         while not stop.requested:
-            now_ns = time.monotonic_ns()
-            self._tick(now_ns)
-            if self._router in ready:
-                self._read_router(now_ns)
-            for container, peer in list(self._peers.items()):
-                if peer.may_have_news(ready):
-                    self._read_peer(container, peer, now_ns)
-            if self._master.may_have_news(ready):
-                self._read_master(now_ns)
-            self._forwarder.retry(now_ns)
-            self._give_and_ask()
-            ready = {found for found, _ in self._poller.poll(self._wait_ms())}
+            self.turn(ready)
+            ready = {found for found, _ in self._poller.poll(self.wait_ms())}
         self._close()
         return 0
+
+    def turn(self, ready: Collection[object]) -> None:
+        """Do what is due and read what a poll found ready; never blocks."""
+        now_ns = self._now_ns()
+        self._tick(now_ns)
+        if self._router in ready:
+            self._read_router(now_ns)
+        for container, peer in list(self._peers.items()):
+            if peer.may_have_news(ready):
+                self._read_peer(container, peer, now_ns)
+        if self._master.may_have_news(ready):
+            self._read_master(now_ns)
+        self._forwarder.retry(now_ns)
+        self._give_and_ask()
+
+    def wait_ms(self) -> int:
+        """Return how long a poll may wait before the next turn."""
+        due_ns = min(
+            *self._due.values(),
+            self._master.next_deadline_ns(),
+            *(peer.next_deadline_ns() for peer in self._peers.values()),
+        )
+        return max(0, min(200, (due_ns - self._now_ns()) // 1_000_000 + 1))
 
     # ---- frames in ----
 
@@ -228,7 +247,7 @@ class StreamManager:
             log_event(
                 "INFO", "tmaster_found", endpoint=location.endpoint, epoch=location.leader_epoch
             )
-            self._master.connect(location.endpoint, time.monotonic_ns())
+            self._master.connect(location.endpoint, self._now_ns())
 
     def _on_plan(self, plan_bytes: bytes, now_ns: int) -> None:
         """Take a newer plan; one of an older leader or epoch is refused."""
@@ -347,14 +366,6 @@ class StreamManager:
         self._due[name] = now_ns + every_ns
         return True
 
-    def _wait_ms(self) -> int:
-        due_ns = min(
-            *self._due.values(),
-            self._master.next_deadline_ns(),
-            *(peer.next_deadline_ns() for peer in self._peers.values()),
-        )
-        return max(0, min(200, (due_ns - time.monotonic_ns()) // 1_000_000 + 1))
-
     def _metrics(self) -> bytes:
         forwarder, links = self._forwarder, self._links
         totals = {
@@ -372,7 +383,7 @@ class StreamManager:
             topology=self._start.launch.topology,
             process=self._start.process,
             container=self._start.container,
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=self._wall_ms(),
             interval_ms=METRICS_NS // 1_000_000,
             incarnation=self._start.incarnation,
             pid=os.getpid(),
@@ -385,7 +396,7 @@ class StreamManager:
         return metrics_to_bytes(record)
 
     def _close(self) -> None:
-        now_ns = time.monotonic_ns()
+        now_ns = self._now_ns()
         for link in (self._master, *self._peers.values()):
             link.close("stopped", now_ns)
         self._manager.close()
@@ -398,7 +409,11 @@ def main() -> int:
     """Read the start from standard input and run."""
     stop = setup_daemon()
     try:
-        return StreamManager(ChildStart.read(sys.stdin.buffer)).run(stop)
+        start = ChildStart.read(sys.stdin.buffer)
+        launch = start.launch
+        secret = read_secret(launch.secret_path)
+        manager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
+        return StreamManager(start, secret, manager, Surroundings()).run(stop)
     except HeronshimError as error:
         log_event("ERROR", "stmgr_failed", error=str(error))
         return error.exit_code

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +32,7 @@ from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
 from heronshim.core.io.state_layout import TopologyNodes
+from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.tokens import read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.events import (
@@ -93,7 +93,13 @@ class TMasterDaemon:
     """The shell of one leader's life. One thread."""
 
     def __init__(
-        self, start: ChildStart, manager: StateManager, leadership: Leadership, secret: bytes
+        self,
+        start: ChildStart,
+        manager: StateManager,
+        leadership: Leadership,
+        secret: bytes,
+        scheduler: SchedulerThread,
+        around: Surroundings,
     ) -> None:
         """Read the plans and bind the socket.
 
@@ -108,7 +114,8 @@ class TMasterDaemon:
         self._metrics = MetricsStore()
         self._increments = Increments()
         self._machine = self._make_machine()
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._context, self._poller = around.context, around.poller
+        self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         self._router = router(self._context)
         try:
             self._router.bind(start.endpoint)
@@ -117,29 +124,44 @@ class TMasterDaemon:
             raise StateError(msg) from error
         self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
         self._open_links: dict[int, InboundLink] = {}
-        scheduler = load(SCHEDULERS, launch.scheduler)(launch)
-        self._scheduler = SchedulerThread(scheduler, launch)
+        self._scheduler = scheduler
         self._events: deque[Event] = deque([Started()])
         self._link_heartbeat_ns = self._state_poll_ns = self._report_ns = 0
-        self._failure = ""
+        self.failure = ""
+        """Why this process ends; empty while it leads."""
         self._last_absent: tuple[int, ...] | None = None
 
     def run(self, stop: StopRequest) -> int:
         """Run until asked to stop or fenced; return the exit code."""
-        poller = zmq.Poller()
         for wakes in (self._router, self._scheduler.fileno(), stop.fileno()):
-            poller.register(wakes, zmq.POLLIN)
-        while not stop.requested and not self._failure:
-            now_ns = time.monotonic_ns()
-            self._read_frames(now_ns)
-            self._events.extend(self._scheduler.take_answers())
-            self._tick(now_ns)
-            self._handle_events(now_ns)
-            self._log_absent()
-            poller.poll(self._wait_ms())
-        if self._failure:
-            log_event("ERROR", "stepped_down", cause=self._failure)
-        return 1 if self._failure else 0
+            self._poller.register(wakes, zmq.POLLIN)
+        while not stop.requested and not self.failure:
+            self.turn()
+            self._poller.poll(self.wait_ms())
+        if self.failure:
+            log_event("ERROR", "stepped_down", cause=self.failure)
+        return 1 if self.failure else 0
+
+    def turn(self) -> None:
+        """Read what has come and do what is due; blocks for the state manager only."""
+        now_ns = self._now_ns()
+        self._read_frames(now_ns)
+        self._events.extend(self._scheduler.take_answers())
+        self._tick(now_ns)
+        self._handle_events(now_ns)
+        self._log_absent()
+
+    def wait_ms(self) -> int:
+        """Return how long a poll may wait before the next turn."""
+        if self._events or self.failure:
+            return 0
+        due_ns = min(
+            self._link_heartbeat_ns,
+            self._state_poll_ns,
+            self._report_ns,
+            self._machine.next_deadline_ns(),
+        )
+        return max(0, min(WAIT_MS_MAX, (due_ns - self._now_ns()) // 1_000_000 + 1))
 
     def close(self) -> None:
         """Release sockets and the scheduler's thread."""
@@ -214,8 +236,7 @@ class TMasterDaemon:
     def _on_command(self, number: int, command: Command, now_ns: int) -> None:
         """Answer questions about metrics here; the machine takes the rest."""
         if command.kind is CommandKind.METRICS:
-            time_ms = time.time_ns() // 1_000_000
-            snapshot = self._metrics.snapshot(now_ns, time_ms, command.component)
+            snapshot = self._metrics.snapshot(now_ns, self._wall_ms(), command.component)
             self._send_reply(number, CommandReply(command.request_id, ok=True, metrics=snapshot))
         elif command.kind is CommandKind.ERRORS:
             errors = self._metrics.errors(command.component)
@@ -241,7 +262,7 @@ class TMasterDaemon:
     # Events and effects
 
     def _handle_events(self, now_ns: int) -> None:
-        while self._events and not self._failure:
+        while self._events and not self.failure:
             for effect in self._machine.handle(self._events.popleft(), now_ns):
                 self._carry_out(effect)
 
@@ -263,13 +284,13 @@ class TMasterDaemon:
                     log_event("WARNING", "link_refused", cause=message)
                     self._links.refuse(self._open_links[link], code, message)
             case StepDown(cause):
-                self._failure = cause
+                self.failure = cause
 
     def _store(self, plan: PhysicalPlan) -> None:
         try:
             self._state.write_physical_plan(plan, self._leadership)
         except FencedError as error:
-            self._failure = str(error)
+            self.failure = str(error)
         except StateError as error:
             log_event("ERROR", "plan_not_stored", epoch=plan.plan_epoch, error=error)
             self._events.append(PlanNotStored(plan.plan_epoch, str(error)))
@@ -316,7 +337,7 @@ class TMasterDaemon:
         except StateError as error:
             log_event("ERROR", "state_failed", error=error)
         if self._manager.session() is SessionState.LOST:
-            self._failure = "the state manager's session is lost: another may be the leader"
+            self.failure = "the state manager's session is lost: another may be the leader"
 
     def _report(self, now_ns: int) -> None:
         """Give this process's own metrics to the store and to container 0's metrics manager."""
@@ -325,7 +346,7 @@ class TMasterDaemon:
             topology=self._start.launch.topology,
             process=self._start.process,
             container=self._start.container,
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=self._wall_ms(),
             interval_ms=METRICS_INTERVAL_NS // 1_000_000,
             incarnation=self._start.incarnation,
             pid=os.getpid(),
@@ -362,17 +383,6 @@ class TMasterDaemon:
             listed = ",".join(str(id_) for id_ in absent)
             log_event("INFO", "absent_containers", phase=self._machine.phase, containers=listed)
 
-    def _wait_ms(self) -> int:
-        if self._events or self._failure:
-            return 0
-        due_ns = min(
-            self._link_heartbeat_ns,
-            self._state_poll_ns,
-            self._report_ns,
-            self._machine.next_deadline_ns(),
-        )
-        return max(0, min(WAIT_MS_MAX, (due_ns - time.monotonic_ns()) // 1_000_000 + 1))
-
 
 def _lead(
     state: TopologyNodes, manager: StateManager, start: ChildStart, stop: StopRequest
@@ -401,15 +411,15 @@ def run(start: ChildStart, stop: StopRequest) -> int:
     Raises:
         HeronshimError: what is needed cannot be read; says what to do.
     """
-    secret = read_secret(start.launch.secret_path)
-    manager: StateManager = load(STATE_MANAGERS, start.launch.state_manager)(
-        start.launch.state_options
-    )
+    launch = start.launch
+    secret = read_secret(launch.secret_path)
+    manager: StateManager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
     try:
-        leadership = _lead(TopologyNodes(manager, start.launch.topology), manager, start, stop)
+        leadership = _lead(TopologyNodes(manager, launch.topology), manager, start, stop)
         if leadership is None:
             return 0
-        daemon = TMasterDaemon(start, manager, leadership, secret)
+        scheduler = SchedulerThread(load(SCHEDULERS, launch.scheduler)(launch), launch)
+        daemon = TMasterDaemon(start, manager, leadership, secret, scheduler, Surroundings())
         try:
             return daemon.run(stop)
         finally:
