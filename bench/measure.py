@@ -144,8 +144,8 @@ def _processes(home: Path) -> dict[int, str]:
     for log in home.glob("topologies/*/container-*/events.jsonl"):
         for line in log.read_text().splitlines():
             event = json.loads(line)
-            if event.get("event") == "process_started":
-                names[event["pid"]] = event["process"]
+            if event["kind"] in ("process_started", "process_replaced"):
+                names[int(event["numbers"]["pid"])] = event["process"]
     mark = f"HERONSHIM_HOME={home}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():

@@ -27,6 +27,7 @@ from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.stream.credit import CreditReceiver
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
@@ -97,6 +98,9 @@ class InstanceRuntime:
         self._interval_ns = 0
         self._next_metrics_ns = NEVER_NS
         self._extra: list[Frame] = []
+        self._events = EventBuffer(
+            identity.process, identity.container, identity.incarnation, clock.wall_ms
+        )
         self._in_cycle = False
         self.plan: PhysicalPlan | None = None
         self.options = TopologyOptions()
@@ -442,6 +446,7 @@ class InstanceRuntime:
             sums={"cpu_time_us": values.pop("cpu_time_us", 0.0)},
             gauges=values,
             errors=tuple(errors),
+            events=self._events.take(),
         )
         return (
             Kind.METRICS,

@@ -167,10 +167,12 @@ class DummyTopology:
         return Path(self.launch.work_dir) / f"container-{container}"
 
     def events(self, container: int) -> list[dict[str, Any]]:
+        """Return what its supervisor wrote; numbers stand beside the other fields."""
         lines = (self.container_folder(container) / "events.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        events = [json.loads(line) for line in lines]
+        return [event | event["numbers"] for event in events]
 
-    def wait_event(self, container: int, event: str, **fields: object) -> dict[str, Any]:
+    def wait_event(self, container: int, kind: str, **fields: object) -> dict[str, Any]:
         """Wait for an event with these fields; return the first."""
 
         def found() -> dict[str, Any] | None:
@@ -178,10 +180,10 @@ class DummyTopology:
                 events = self.events(container)
             except FileNotFoundError:
                 return None
-            wanted = {"event": event, **fields}
+            wanted = {"kind": kind, **fields}
             return next((item for item in events if wanted.items() <= item.items()), None)
 
-        return wait_until(found, f"{event} {fields} in container {container}")
+        return wait_until(found, f"{kind} {fields} in container {container}")
 
     def plan(self, container: int, *processes: str, ram_mb: int = 0) -> ContainerPlan:
         """Return a plan with one-task processes of component "count"."""

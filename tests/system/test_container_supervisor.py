@@ -73,9 +73,12 @@ def test_killed_process_is_started_again_with_a_higher_incarnation(dummy: Any) -
     second = dummy.wait_start("count-1", 2)
     assert second["start"]["incarnation"] > other["start"]["incarnation"]
     assert len(dummy.starts("count-2")) == 1
-    event = dummy.wait_event(1, "process_ended", process="count-1")
-    assert (event["signal"], event["exit_code"], event["pid"]) == ("SIGKILL", None, first["pid"])
+    event = dummy.wait_event(1, "process_died", process="count-1")
+    assert (event["signal"], "exit_code" in event, event["pid"]) == (9, False, first["pid"])
+    assert (event["component"], event["task"]) == ("count", 101)
     assert event["restart_in_s"] == 0.1
+    replaced = dummy.wait_event(1, "process_replaced", process="count-1")
+    assert (replaced["pid"], replaced["restarts"]) == (second["pid"], 1)
 
 
 @pytest.mark.parametrize("process", ["stmgr-1", "metricsmgr-1"])
@@ -93,29 +96,29 @@ def test_process_that_keeps_failing_waits_longer_each_time(dummy: Any) -> None:
     dummy.tell("count-1", "exit", 3)
     run_containers(dummy, dummy.plan(1, "count-1"))
     dummy.wait_start("count-1", 3)
-    dummy.wait_event(1, "process_ended", process="count-1", restart_in_s=0.4)
-    waits = [e["restart_in_s"] for e in dummy.events(1) if e["event"] == "process_ended"]
+    dummy.wait_event(1, "process_died", process="count-1", restart_in_s=0.4)
+    waits = [e["restart_in_s"] for e in dummy.events(1) if e["kind"] == "process_died"]
     assert waits[:3] == [0.1, 0.2, 0.4]
-    event = dummy.wait_event(1, "process_ended", process="count-1")
-    assert (event["exit_code"], event["signal"], event["cause"]) == (3, None, "exit 3")
+    event = dummy.wait_event(1, "process_died", process="count-1")
+    assert (event["exit_code"], "signal" in event, event["cause"]) == (3, False, "exit 3")
 
 
 def test_last_words_are_in_the_process_log_and_in_the_record(dummy: Any) -> None:
     dummy.tell("count-1", "exit", 3, "print", "going", "down")
     run_containers(dummy, dummy.plan(1, "count-1"))
-    event = dummy.wait_event(1, "process_ended", process="count-1")
-    assert event["output_tail"] == "going down\n"
+    event = dummy.wait_event(1, "process_died", process="count-1")
+    assert event["detail"] == "going down\n"
     lines = (dummy.container_folder(1) / "logs" / "count-1.log").read_text().splitlines()
     assert lines[0] == "going down"
-    assert " ERROR event=process_ended process=count-1 " in lines[1]
+    assert " ERROR event=process_died process=count-1 " in lines[1]
     assert 'cause="exit 3"' in lines[1]
 
 
 def test_memory_limit_strikes_and_says_so(dummy: Any) -> None:
     dummy.tell("count-1", "hold", 120)
     run_containers(dummy, dummy.plan(1, "count-1", "count-2", ram_mb=64))
-    event = dummy.wait_event(1, "process_ended", process="count-1")
-    assert event["signal"] == "SIGKILL"
+    event = dummy.wait_event(1, "process_died", process="count-1")
+    assert event["signal"] == signal.SIGKILL
     assert event["memory_limit_bytes"] == 64 << 20
     assert event["memory_peak_bytes"] > 120 << 20
     assert "killed at its memory limit of 67108864 bytes" in event["cause"]
@@ -128,7 +131,7 @@ def test_unusable_cgroup_falls_back_to_the_watch(dummy: Any, tmp_path: Path) -> 
     dummy.tell("count-1", "hold", 120)
     run_containers(dummy, dummy.plan(1, "count-1", ram_mb=64))
     dummy.wait_event(1, "cgroup_unusable", process="count-1")
-    event = dummy.wait_event(1, "process_ended", process="count-1")
+    event = dummy.wait_event(1, "process_died", process="count-1")
     assert "killed at its memory limit" in event["cause"]
 
 
@@ -165,7 +168,7 @@ def test_graceful_stop_goes_from_instances_to_the_stream_manager(dummy: Any) -> 
     assert set(order[:2]) == {"count-1", "count-2"}
     assert order[2:] == ["metricsmgr-1", "stmgr-1"]
     assert not endpoint.exists()
-    causes = [e["cause"] for e in dummy.events(1) if e["event"] == "process_ended"]
+    causes = [e["cause"] for e in dummy.events(1) if e["kind"] == "process_stopped"]
     assert causes == ["stopped, exit 0"] * 4
 
 
@@ -176,7 +179,7 @@ def test_process_that_ignores_sigterm_is_killed(dummy: Any) -> None:
     dummy.wait_start("stmgr-1")
     dummy.scheduler.remove_containers([1])
     assert ended(pid)
-    event = dummy.wait_event(1, "process_ended", process="count-1")
+    event = dummy.wait_event(1, "process_stopped", process="count-1")
     assert event["cause"] == "stopped, killed by SIGKILL"
 
 
@@ -210,7 +213,7 @@ def test_missing_interpreter_is_retried_and_told(dummy: Any) -> None:
     dummy = dummy.with_options(commands=json.dumps(commands))
     run_containers(dummy, dummy.plan(1, "count-1"))
     event = dummy.wait_event(1, "process_not_started", process="count-1")
-    assert "/nonexistent/python" in event["error"]
+    assert "/nonexistent/python" in event["cause"]
     dummy.wait_start("stmgr-1")
 
 
@@ -265,7 +268,7 @@ def test_instances_start_when_their_package_is_there(dummy: Any, tmp_path: Path)
     run_containers(dummy, dummy.plan(1, "count-1"))
     facts = dummy.wait_start("count-1")
     assert Path(facts["start"]["package_dir"], "words.py").read_text() == "WORDS = 3\n"
-    assert dummy.wait_event(1, "process_ended", process="package")["exit_code"] == 0
+    assert dummy.wait_event(1, "process_finished", process="package")["exit_code"] == 0
 
 
 def test_package_is_not_fetched_twice_by_a_container(dummy: Any, tmp_path: Path) -> None:
@@ -283,7 +286,7 @@ def test_package_is_not_fetched_twice_by_a_container(dummy: Any, tmp_path: Path)
 def test_wrong_package_starts_no_instance_and_says_why(dummy: Any, tmp_path: Path) -> None:
     dummy = with_package(dummy, tmp_path, package_sha256="00" * 32)
     run_containers(dummy, dummy.plan(1, "count-1"))
-    event = dummy.wait_event(1, "process_ended", process="package", restart_in_s=0.2)
-    assert "submitted was 0000" in event["output_tail"]
+    event = dummy.wait_event(1, "process_died", process="package", restart_in_s=0.2)
+    assert "submitted was 0000" in event["detail"]
     assert dummy.starts("count-1") == []
     dummy.wait_start("stmgr-1")

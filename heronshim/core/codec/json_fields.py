@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from typing import TYPE_CHECKING, cast
 
 from heronshim.errors import RemoteProtocolError, nearest
@@ -104,6 +105,13 @@ class JsonFields:
         """Return an object whose values are texts."""
         return _text_map(self.value(name), f"{self.path}.{name}")
 
+    def number_map(self, name: str) -> dict[str, float]:
+        """Return an object whose values are finite numbers."""
+        value, path = self.value(name), f"{self.path}.{name}"
+        if not isinstance(value, dict):
+            raise _wrong(path, "an object", value)
+        return {key: _number_item(item, f"{path}.{key}") for key, item in value.items()}
+
     def text_maps(self, name: str) -> dict[str, dict[str, str]]:
         """Return an object of objects whose values are texts."""
         value, path = self.value(name), f"{self.path}.{name}"
@@ -125,6 +133,12 @@ def _text_item(value: object, path: str) -> str:
     if not isinstance(value, str):
         raise _wrong(path, "text", value)
     return value
+
+
+def _number_item(value: object, path: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
+        raise _wrong(path, "finite numbers", value)
+    return float(value)
 
 
 def _whole_item(value: object, path: str, low: int) -> int:

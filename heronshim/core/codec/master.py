@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from heronshim.core.codec.events import event_from_message, event_to_message
 from heronshim.core.codec.metrics import (
     error_from_message,
     error_to_message,
@@ -116,6 +117,7 @@ def command_to_bytes(command: Command) -> bytes:
             kind=_COMMANDS.name(command.kind),
             container=command.container,
             component=command.component,
+            since_ms=command.since_ms,
         ),
         f"command {command.kind}",
     )
@@ -133,6 +135,7 @@ def command_from_bytes(data: bytes) -> Command:
         kind=_COMMANDS.member(message.kind, "Command.kind"),
         container=message.container,
         component=message.component,
+        since_ms=message.since_ms,
     )
 
 
@@ -151,6 +154,7 @@ def reply_to_bytes(reply: CommandReply) -> bytes:
             status=None if reply.status is None else _status_to_message(reply.status),
             metrics=None if reply.metrics is None else _snapshot_to_message(reply.metrics),
             errors=[error_to_message(error) for error in reply.errors],
+            events=[event_to_message(event) for event in reply.events],
         ),
         f"answer to request {reply.request_id}",
     )
@@ -176,6 +180,10 @@ def reply_from_bytes(data: bytes, topology: str) -> CommandReply:
         status=status,
         metrics=metrics,
         errors=tuple(error_from_message(error) for error in message.errors),
+        events=tuple(
+            event_from_message(event, f"CommandReply.events[{index}]")
+            for index, event in enumerate(message.events)
+        ),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heronshim.core.codec.events import event_from_message, event_to_message
 from heronshim.core.codec.reading import parse, required_text, serialize
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.core.stream.histogram import BUCKET_MAX
@@ -47,6 +48,7 @@ def metrics_to_message(record: MetricsRecord) -> wire.MetricsReport:
         tasks=[task_to_message(task) for task in record.tasks],
         values=_values_to_messages(record.sums, record.gauges, record.maxima),
         errors=[error_to_message(error) for error in record.errors],
+        events=[event_to_message(event) for event in record.events],
     )
 
 
@@ -75,6 +77,10 @@ def metrics_from_message(
         gauges=gauges,
         maxima=maxima,
         errors=tuple(error_from_message(error) for error in message.errors),
+        events=tuple(
+            event_from_message(event, f"{field}.events[{index}]")
+            for index, event in enumerate(message.events)
+        ),
     )
 
 

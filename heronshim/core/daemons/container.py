@@ -6,14 +6,14 @@ endpoint, a socket path chosen once per supervisor life; the others follow at on
 their hello until it answers. Instances wait for the package, if there is one.
 
 What dies is started again after a back-off, with a higher incarnation, and why it died goes to
-`events.jsonl`, to its own log and to the supervisor's. SIGTERM stops all: instances together,
+`events.jsonl` (which the container's metrics manager reads), to its own log and to the
+supervisor's. SIGTERM stops all: instances together,
 then the metrics manager, then the stream manager. Were the supervisor killed, the kernel kills
 its children (PR_SET_PDEATHSIG is why it has one thread: the signal is tied to the thread).
 """
 
 from __future__ import annotations
 
-import json
 import os
 import selectors
 import sys
@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING
 
 from heronshim.core.daemons.supervised import Death, ProcessSpec, ProcessState, SupervisedProcess
 from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ChildStart, ContainerStart
+from heronshim.core.io.event_file import EVENTS_FILE, EventFile
 from heronshim.core.io.file_lock import file_lock
 from heronshim.core.io.incarnation import IncarnationCounter
-from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, utc_now
+from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, wall_ms
 from heronshim.core.io.memory_limit import WATCH_NS, MemoryCgroup
 from heronshim.core.io.process_identity import process_start_ticks
 from heronshim.core.io.rotating_log import RotatingLog, rotate_own_output
@@ -40,10 +41,14 @@ from heronshim.core.io.work_folder import (
     write_supervisor_record,
 )
 from heronshim.core.plugins.local_options import LocalOptions
+from heronshim.core.spi.events import EventKind
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.errors import ConfigError, DeadlineError, HeronshimError, SchedulerError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+
+    from heronshim.core.plan.physical import ProcessPlan
 
 STOP_INSTANCES_NS = 3_000_000_000
 """Time that all instances together have between SIGTERM and SIGKILL to clean up."""
@@ -51,7 +56,7 @@ STOP_ENGINE_NS = 2_000_000_000
 """The same for the metrics manager, and then for the stream manager or TMaster."""
 OWN_LOG_BYTES_MAX = 10 << 20
 OWN_LOG_FILES_MAX = 2
-"""Limits of supervisor.log and events.jsonl: some 30,000 deaths."""
+"""Limits of supervisor.log."""
 _LOCK_WAIT_S = 1.0
 
 
@@ -88,7 +93,10 @@ class Supervisor:
             "PYTHONUNBUFFERED": "1",
             "PYTHONFAULTHANDLER": "1",
         }
-        self._events = RotatingLog(folder / "events.jsonl", OWN_LOG_BYTES_MAX, OWN_LOG_FILES_MAX)
+        self._events = EventFile(folder / EVENTS_FILE)
+        self._buffer = EventBuffer(
+            f"supervisor-{start.container}", start.container, wall_ms(), wall_ms
+        )
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop, selectors.EVENT_READ)
         self._watch_at_ns = 0
@@ -121,10 +129,10 @@ class Supervisor:
             try:
                 argv = self._options.argv(language, self._launch.python)
             except ConfigError as error:
-                self._record("ERROR", "process_refused", process=plan.id, error=str(error))
+                self._record("ERROR", EventKind.PROCESS_REFUSED, _spec(plan, ()), str(error))
                 continue
             limit = plan.required.ram_bytes if self._options.memory_limit else 0
-            process = self._supervised(ProcessSpec(plan.id, argv, plan.component, limit))
+            process = self._supervised(_spec(plan, argv, limit))
             if self._package is not None:
                 process.state = ProcessState.BLOCKED
             found.append(process)
@@ -143,7 +151,7 @@ class Supervisor:
             return MemoryCgroup(Path(self._options.cgroup_parent), name, spec.memory_limit_bytes)
         except SchedulerError as error:
             # The watch still holds the limit, only less sharply.
-            self._record("WARNING", "cgroup_unusable", process=spec.id, error=str(error))
+            self._record("WARNING", EventKind.CGROUP_UNUSABLE, spec, str(error))
             return None
 
     @property
@@ -154,6 +162,12 @@ class Supervisor:
 
     def run(self) -> None:
         """Supervise until a SIGTERM has been carried out."""
+        self._record(
+            "INFO",
+            EventKind.CONTAINER_STARTED,
+            pid=os.getpid(),
+            generation=self._start.generation,
+        )
         while True:
             now_ns = time.monotonic_ns()
             if self._stop.requested and not self._phases:
@@ -199,23 +213,23 @@ class Supervisor:
                 self._start_process(process, now_ns)
 
     def _start_process(self, process: SupervisedProcess, now_ns: int) -> None:
-        name = process.spec.id
         try:
             start = self._child_start(process.spec)
             process.start(start, self._folder, self._environment, now_ns)
         except (OSError, StateError) as error:
             process.retry_later(now_ns)
-            self._record("ERROR", "process_not_started", process=name, error=str(error))
+            self._record("ERROR", EventKind.PROCESS_NOT_STARTED, process.spec, str(error))
             return
         self._selector.register(process.output, selectors.EVENT_READ, process)
         self._selector.register(process.pidfd, selectors.EVENT_READ, process)
+        is_first = process.starts == 1
         self._record(
             "INFO",
-            "process_started",
-            process=name,
+            EventKind.PROCESS_STARTED if is_first else EventKind.PROCESS_REPLACED,
+            process.spec,
             pid=process.pid,
             incarnation=start.incarnation,
-            starts=process.starts,
+            restarts=process.starts - 1,
         )
 
     def _child_start(self, spec: ProcessSpec) -> ChildStart:
@@ -240,13 +254,13 @@ class Supervisor:
             self._selector.unregister(process.output)
         now_ns = time.monotonic_ns()
         death = process.finish(now_ns)
-        restart_in_s = None
+        numbers = _death_numbers(death)
         if process.state is ProcessState.WAITING:
-            restart_in_s = round((process.start_at_ns - now_ns) / 1e9, 3)
-        fields = _death_fields(death, restart_in_s)
-        level = "INFO" if process.state is ProcessState.DONE else "ERROR"
-        process.write_log(event_line(level, "process_ended", **_shown(fields)))
-        self._record(level, "process_ended", **fields, output_tail=death.output_tail)
+            numbers["restart_in_s"] = round((process.start_at_ns - now_ns) / 1e9, 3)
+        kind, level = _end_kind(death, process)
+        cause = death.cause
+        process.write_log(event_line(level, kind, process=death.process, cause=cause, **numbers))
+        self._record(level, kind, process.spec, cause, death.output_tail, **numbers)
         if process is self._package and process.state is ProcessState.DONE:
             for instance in self._instances:
                 instance.allow()
@@ -263,7 +277,7 @@ class Supervisor:
                 process.look_at_memory()
 
     def _begin_stop(self) -> None:
-        self._record("INFO", "container_stopping")
+        log_event("INFO", "container_stopping", container=self._start.container)
         *first, last = reversed(self._engine)
         user_code = [*self._instances, *([] if self._package is None else [self._package])]
         self._phases = [
@@ -293,38 +307,64 @@ class Supervisor:
             if running:
                 return False
             self._phases.pop(0)
-        self._record("INFO", "container_stopped")
+        self._record("INFO", EventKind.CONTAINER_STOPPED)
         return True
 
-    def _record(self, level: str, event: str, **fields: object) -> None:
-        """Write an event to the supervisor's log and to events.jsonl."""
-        shown = {name: value for name, value in _shown(fields).items() if name != "output_tail"}
-        log_event(level, event, container=self._start.container, **shown)
-        line = json.dumps({"time": utc_now(), "level": level, "event": event, **fields})
-        self._events.write(line.encode() + b"\n")
+    def _record(
+        self,
+        level: str,
+        kind: EventKind,
+        spec: ProcessSpec | None = None,
+        cause: str = "",
+        detail: str = "",
+        **numbers: float,
+    ) -> None:
+        """Write an event to the supervisor's log and to the file that is read by others."""
+        shown = {"process": spec.id} if spec else {}
+        shown |= {"cause": cause} if cause else {}
+        log_event(level, kind, container=self._start.container, **shown, **numbers)
+        self._buffer.add(
+            kind,
+            process=spec.id if spec else "",
+            component=spec.component if spec else "",
+            task=spec.task if spec else 0,
+            cause=cause,
+            detail=detail,
+            numbers=numbers,
+        )
+        self._events.write(self._buffer.take())
 
 
-def _shown(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return the fields that apply."""
-    return {name: value for name, value in fields.items() if value is not None}
+def _spec(plan: ProcessPlan, argv: Sequence[str], memory_limit_bytes: int = 0) -> ProcessSpec:
+    """Return what an instance's process is started with."""
+    task = plan.tasks[0] if len(plan.tasks) == 1 else 0
+    return ProcessSpec(plan.id, argv, plan.component, task, memory_limit_bytes)
 
 
-def _death_fields(death: Death, restart_in_s: float | None) -> dict[str, object]:
-    """Return what is told of a death; None stands for "does not apply"."""
-    strike = death.strike
-    return {
-        "process": death.process,
+def _end_kind(death: Death, process: SupervisedProcess) -> tuple[EventKind, str]:
+    """Return what the end of a process is, and the level of its log line."""
+    if process.state is not ProcessState.DONE:
+        return EventKind.PROCESS_DIED, "ERROR"
+    return (EventKind.PROCESS_STOPPED if death.asked else EventKind.PROCESS_FINISHED), "INFO"
+
+
+def _death_numbers(death: Death) -> dict[str, float]:
+    """Return what is told of a death in numbers."""
+    end, strike = death.end, death.strike
+    numbers = {
         "pid": death.pid,
         "incarnation": death.incarnation,
-        "cause": death.cause,
-        "exit_code": death.end.exit_code,
-        "signal": death.end.signal_name or None,
-        "memory_limit_bytes": strike.limit_bytes if strike else None,
-        "memory_peak_bytes": strike.peak_bytes if strike else death.end.peak_rss_bytes,
-        "cpu_time_us": death.end.cpu_time_us,
         "lived_s": round(death.lived_ns / 1e9, 3),
-        "restart_in_s": restart_in_s,
+        "cpu_time_us": end.cpu_time_us,
+        "memory_peak_bytes": strike.peak_bytes if strike else end.peak_rss_bytes,
     }
+    if strike is not None:
+        numbers["memory_limit_bytes"] = strike.limit_bytes
+    if end.exit_code is None:
+        numbers["signal"] = end.signal
+    else:
+        numbers["exit_code"] = end.exit_code
+    return numbers
 
 
 def main() -> int:

@@ -1,10 +1,16 @@
-"""A container's metrics manager: receives its processes' reports and feeds them to the sinks."""
+"""A container's metrics manager: receives its processes' reports and feeds them to the sinks.
+
+It keeps the container's history as well. Events in reports go to a file; those that the
+supervisor writes are read from its file and join the reports. After its own start it tells the
+end of both files again: whoever knows an event already drops it.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +20,16 @@ from heronshim.core.codec.metrics import metrics_from_bytes
 from heronshim.core.daemons.sink_thread import SinkThread
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
-from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
+from heronshim.core.io.event_file import (
+    EVENTS_FILE,
+    HISTORY_FILE,
+    EventFile,
+    EventTail,
+    read_last_events,
+)
+from heronshim.core.io.logs import StopRequest, log_event, setup_daemon, wall_ms
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
+from heronshim.core.io.work_folder import container_folder
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.plugins.tmaster_sink import TMasterSink, engine_options
 from heronshim.core.spi.metrics_sink import MetricsRecord
@@ -26,6 +40,8 @@ from heronshim.errors import ConfigError, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from heronshim.core.spi.events import EventRecord
 
 FRAMES_PER_TURN = 256
 """Frames read before timers get their turn."""
@@ -59,6 +75,12 @@ class MetricsManager:
         self._bad_frame_count = 0
         self._increments = Increments()
         self._report_ns = time.monotonic_ns() + METRICS_INTERVAL_NS
+        folder = container_folder(launch.work_dir, start.container)
+        self._host = os.uname().nodename
+        self._supervisor_events = EventTail(folder / EVENTS_FILE)
+        self._history = EventFile(folder / HISTORY_FILE)
+        self._known_history = read_last_events(folder / HISTORY_FILE)
+        """What an earlier metrics manager kept, until it is told."""
         self._sinks: list[SinkThread] = []
         for name in launch.sinks:
             try:
@@ -94,6 +116,8 @@ class MetricsManager:
         for sink in self._sinks:
             if not sink.join(max(0.0, end - time.monotonic())):
                 log_event("WARNING", "sink_left_behind", sink=sink.name)
+        self._history.close()
+        self._supervisor_events.close()
         self._link.close("stopped", time.monotonic_ns())
         self._context.destroy(linger=0)
 
@@ -111,6 +135,9 @@ class MetricsManager:
                 self._bad_frame_count += 1
                 log_event("WARNING", "bad_frame", source=frame.source, error=error)
                 continue
+            if record.events:
+                record = replace(record, events=self._placed(record))
+                self._history.write(record.events)
             self._feed(record)
         for event in self._link.take_events():
             level = "INFO" if event.kind is LinkEventKind.JOINED else "WARNING"
@@ -122,7 +149,12 @@ class MetricsManager:
 
     def _own_record(self) -> MetricsRecord:
         """Return what this process itself measured since the last call."""
-        totals = {"cpu_time_us": cpu_time_us(), "bad_frame_count": self._bad_frame_count}
+        events = self._read_events()
+        totals = {
+            "cpu_time_us": cpu_time_us(),
+            "bad_frame_count": self._bad_frame_count,
+            "damaged_event_count": self._supervisor_events.damaged_count,
+        }
         for sink in self._sinks:
             totals[f"sink_dropped_count/{sink.name}"] = sink.dropped_count
             totals[f"sink_error_count/{sink.name}"] = sink.error_count
@@ -130,13 +162,30 @@ class MetricsManager:
             topology=self._start.launch.topology,
             process=self._start.process,
             container=self._start.container,
-            time_ms=time.time_ns() // 1_000_000,
+            time_ms=wall_ms(),
             interval_ms=METRICS_INTERVAL_NS // 1_000_000,
             incarnation=self._start.incarnation,
             pid=os.getpid(),
             sums=self._increments.take(totals),
             gauges={"rss_bytes": float(rss_bytes())},
+            events=tuple(events),
         )
+
+    def _read_events(self) -> list[EventRecord]:
+        """Return what the files of events hold that was not told yet."""
+        known, self._known_history = self._known_history, []
+        events = self._supervisor_events.read()
+        return known + [replace(event, host=event.host or self._host) for event in events]
+
+    def _placed(self, record: MetricsRecord) -> tuple[EventRecord, ...]:
+        """Return a report's events; who reported them is named where nobody else is."""
+        placed = []
+        for event in record.events:
+            container = event.container if event.process else record.container
+            process = event.process or record.process
+            host = event.host or (self._host if container == self._start.container else "")
+            placed.append(replace(event, process=process, container=container, host=host))
+        return tuple(placed)
 
 
 def main(argv: Sequence[str] = ()) -> int:

@@ -33,8 +33,10 @@ from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
 from heronshim.core.plan.topology import METRICSMGR_TASK
+from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import STATE_MANAGERS, load
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
@@ -85,6 +87,8 @@ class StreamManager:
         self._state = TopologyNodes(self._manager, launch.topology)
         self._state.watch_tmaster(self._on_tmaster)
         self._increments = Increments()
+        me = start.process, start.container, start.incarnation
+        self._events = EventBuffer(*me, around.wall_ms)
         self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
 
     def run(self, stop: StopRequest) -> int:
@@ -237,8 +241,14 @@ class StreamManager:
                 "INFO", "link_joined", process=link.hello.process,
                 incarnation=link.hello.incarnation, pid=link.hello.pid,
             )  # fmt: skip
-            if self._plan_bytes and link.hello.role is Role.INSTANCE:
-                self._links.send(link, Kind.PLAN, self._plan_bytes)
+            if link.hello.role is Role.INSTANCE:
+                self._events.add(
+                    EventKind.PROCESS_JOINED,
+                    process=link.hello.process,
+                    numbers={"pid": link.hello.pid, "incarnation": link.hello.incarnation},
+                )
+                if self._plan_bytes:
+                    self._links.send(link, Kind.PLAN, self._plan_bytes)
             for task in link.hello.tasks:
                 self._forwarder.bind(task, link.number)
 
@@ -378,6 +388,7 @@ class StreamManager:
             "refused_hello_count": links.refused_hello_count,
             "stale_frame_count": links.stale_frame_count,
             "bad_frame_count": links.bad_frame_count,
+            "event_dropped_count": self._events.dropped_count,
         }
         record = MetricsRecord(
             topology=self._start.launch.topology,
@@ -392,6 +403,7 @@ class StreamManager:
                 "queue_bytes": float(forwarder.queued_bytes()),
                 "rss_bytes": float(rss_bytes()),
             },
+            events=self._events.take(),
         )
         return metrics_to_bytes(record)
 

@@ -49,6 +49,8 @@ class ProcessSpec:
     id: str
     argv: Sequence[str]
     component: str = ""
+    task: int = 0
+    """Its only task; 0 when it has none or several."""
     memory_limit_bytes: int = 0
     """0 = none."""
     once: bool = False

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from heronshim.core.daemons.launcher_state import STATE_FILE, Container, write_state
 from heronshim.core.io import process_identity, processes
 from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ContainerStart
-from heronshim.core.io.logs import log_event
+from heronshim.core.io.event_file import EVENTS_FILE, EventFile
+from heronshim.core.io.logs import log_event, wall_ms
 from heronshim.core.io.process_identity import ProcessIdentity
 from heronshim.core.io.processes import CONTAINER_MARK
 from heronshim.core.io.work_folder import (
@@ -24,9 +25,12 @@ from heronshim.core.io.work_folder import (
     container_mark,
     read_supervisor_record,
 )
+from heronshim.core.spi.events import EventKind, EventRecord, event_id
 from heronshim.errors import StateError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heronshim.core.daemons.launcher_state import LauncherState
     from heronshim.core.spi.scheduler import Launch
 
@@ -68,6 +72,7 @@ class Supervisors:
                     self._clear_away(container.id)
                     container.restarts += 1
                     container.cause = "it was gone when the launcher came back"
+                    self._tell_history(container)
         self.save()
 
     def _adopt_unknown(self, number: int) -> None:
@@ -219,6 +224,8 @@ class Supervisors:
         else:
             lived_ns = now_ns - container.started_ns
             container.start_at_ns = now_ns + container.backoff.next_ns(lived_ns)
+        if not asked:
+            self._tell_history(container, {"pid": pid})
         log_event(
             "INFO" if asked else "ERROR",
             "container_ended",
@@ -227,6 +234,24 @@ class Supervisors:
             cause=container.cause,
             restarts=container.restarts,
         )
+
+    def _tell_history(
+        self, container: Container, numbers: Mapping[str, float] | None = None
+    ) -> None:
+        """Write the death of a supervisor where it wrote its own events, as nobody does now."""
+        time_ms = wall_ms()
+        event = EventRecord(
+            id=event_id(f"launcher-{container.id}", time_ms, container.restarts),
+            time_ms=time_ms,
+            kind=EventKind.CONTAINER_DIED,
+            process=f"supervisor-{container.id}",
+            container=container.id,
+            cause=container.cause,
+            numbers={"restarts": container.restarts, **(numbers or {})},
+        )
+        file = EventFile(container_folder(self._work_dir, container.id) / EVENTS_FILE)
+        file.write([event])
+        file.close()
 
     def _clear_away(self, number: int) -> None:
         """Kill what a dead supervisor's processes left, and remove its socket."""

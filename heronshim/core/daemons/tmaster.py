@@ -60,9 +60,11 @@ from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.master.tmaster import TMaster
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plan.topology import METRICSMGR_TASK
+from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import SCHEDULERS, STATE_MANAGERS, load
 from heronshim.core.spi.state_manager import SessionState
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Role
 from heronshim.errors import (
@@ -74,7 +76,7 @@ from heronshim.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.spi.state_manager import Leadership, StateManager
@@ -116,6 +118,9 @@ class TMasterDaemon:
         self._machine = self._make_machine()
         self._context, self._poller = around.context, around.poller
         self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
+        me = start.process, start.container, start.incarnation
+        self._happened = EventBuffer(*me, around.wall_ms)
+        self._note(EventKind.LEADER_TAKEN, numbers={"leader_epoch": leadership.epoch})
         self._router = router(self._context)
         try:
             self._router.bind(start.endpoint)
@@ -241,9 +246,13 @@ class TMasterDaemon:
         elif command.kind is CommandKind.ERRORS:
             errors = self._metrics.errors(command.component)
             self._send_reply(number, CommandReply(command.request_id, ok=True, errors=errors))
+        elif command.kind is CommandKind.EVENTS:
+            events = self._metrics.events.since(command.since_ms, command.component)
+            self._send_reply(number, CommandReply(command.request_id, ok=True, events=events))
         else:
             if command.kind is not CommandKind.STATUS:
                 log_event("INFO", "command", kind=command.kind, request=command.request_id)
+                self._note(EventKind.COMMAND_TAKEN, cause=command.text)
             self._events.append(CommandReceived(number, command))
 
     def _take_link_changes(self) -> None:
@@ -303,6 +312,16 @@ class TMasterDaemon:
                 state=plan.state,
                 containers=len(plan.containers),
             )
+            self._note(
+                EventKind.PLAN_STORED,
+                cause=plan.state,
+                numbers={
+                    "plan_epoch": plan.plan_epoch,
+                    "leader_epoch": plan.leader_epoch,
+                    "containers": len(plan.containers),
+                    "tasks": sum(1 for _ in plan.placements()),
+                },
+            )
             self._events.append(PlanStored(plan.plan_epoch))
 
     def _send(self, number: int, kind: Kind, payload: bytes) -> None:
@@ -310,6 +329,26 @@ class TMasterDaemon:
         link = self._open_links.get(number)
         if link is not None and not self._links.send(link, kind, payload):
             log_event("WARNING", "frame_not_sent", process=link.hello.process, kind=kind.name)
+
+    def _note(
+        self,
+        kind: EventKind,
+        *,
+        container: int | None = None,
+        cause: str = "",
+        numbers: Mapping[str, float] | None = None,
+    ) -> None:
+        """Take an event of the TMaster's own, or about a container's stream manager.
+
+        It is in the history at once, and goes with the next report to the metrics manager of
+        container 0, which tells it to the next leader.
+        """
+        process = "" if container is None else f"stmgr-{container}"
+        event = self._happened.add(
+            kind, process=process, container=container, cause=cause, numbers=numbers
+        )
+        if event is not None:
+            self._metrics.events.add((event,))
 
     def _send_reply(self, number: int, reply: CommandReply) -> None:
         self._send(number, Kind.COMMAND_REPLY, reply_to_bytes(reply))
@@ -340,7 +379,11 @@ class TMasterDaemon:
             self.failure = "the state manager's session is lost: another may be the leader"
 
     def _report(self, now_ns: int) -> None:
-        """Give this process's own metrics to the store and to container 0's metrics manager."""
+        """Give this process's own metrics to the store or to container 0's metrics manager."""
+        manager = next(
+            (link for link in self._open_links.values() if METRICSMGR_TASK in link.hello.tasks),
+            None,
+        )
         plan = self._machine.plan
         record = MetricsRecord(
             topology=self._start.launch.topology,
@@ -365,10 +408,7 @@ class TMasterDaemon:
                 "plan_epoch": 0.0 if plan is None else float(plan.plan_epoch),
                 "absent_container_count": float(len(self._machine.absent_containers())),
             },
-        )
-        manager = next(
-            (link for link in self._open_links.values() if METRICSMGR_TASK in link.hello.tasks),
-            None,
+            events=() if manager is None else self._happened.take(),
         )
         if manager is None:
             self._metrics.add(record, now_ns)
@@ -379,6 +419,11 @@ class TMasterDaemon:
     def _log_absent(self) -> None:
         absent = self._machine.absent_containers()
         if absent != self._last_absent:
+            if self._last_absent is not None:
+                for id_ in sorted({*absent} - {*self._last_absent}):
+                    self._note(EventKind.STMGR_ABSENT, container=id_)
+                for id_ in sorted({*self._last_absent} - {*absent}):
+                    self._note(EventKind.STMGR_REGISTERED, container=id_)
             self._last_absent = absent
             listed = ",".join(str(id_) for id_ in absent)
             log_event("INFO", "absent_containers", phase=self._machine.phase, containers=listed)

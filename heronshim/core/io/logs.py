@@ -61,6 +61,11 @@ def _escaped(character: str) -> str:
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
+def wall_ms() -> int:
+    """Return the time in Unix milliseconds: for records, never for decisions."""
+    return time.time_ns() // 1_000_000
+
+
 def utc_now() -> str:
     """Return the time as 2026-11-23T23:59:59.000Z."""
     seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)

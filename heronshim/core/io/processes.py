@@ -35,13 +35,18 @@ class ProcessEnd:
 
     exit_code: int | None
     """None when a signal ended it."""
-    signal_name: str
-    """Such as "SIGKILL"; empty when it exited by itself."""
+    signal: int
+    """0 when it exited by itself."""
     cpu_time_us: int
     peak_rss_bytes: int
 
+    @property
+    def signal_name(self) -> str:
+        """Such as "SIGKILL"; empty when it exited by itself."""
+        return signal_name(self.signal) if self.signal else ""
+
     def __str__(self) -> str:
-        return f"killed by {self.signal_name}" if self.signal_name else f"exit {self.exit_code}"
+        return f"killed by {self.signal_name}" if self.signal else f"exit {self.exit_code}"
 
 
 def kill_group(leader_pid: int, number: signal.Signals) -> None:
@@ -58,7 +63,7 @@ def reap(pid: int) -> ProcessEnd:
     code = os.waitstatus_to_exitcode(status)
     return ProcessEnd(
         exit_code=code if code >= 0 else None,
-        signal_name=signal_name(-code) if code < 0 else "",
+        signal=max(0, -code),
         cpu_time_us=int((usage.ru_utime + usage.ru_stime) * 1_000_000),
         peak_rss_bytes=usage.ru_maxrss * 1024,
     )

@@ -4,7 +4,8 @@ launch.json, launcher.json, launcher.lock, launcher.log, secret
 container-<n>/supervisor.lock   held while its supervisor lives
 container-<n>/supervisor.json   SupervisorRecord of the last supervisor
 container-<n>/supervisor.log    its events
-container-<n>/events.jsonl      starts and deaths of its processes, one JSON object per line
+container-<n>/events.jsonl      starts and ends of its processes, one EventRecord a line
+container-<n>/history.jsonl     events that its processes reported, kept by its metrics manager
 container-<n>/incarnation       counter of process starts
 container-<n>/logs/<process>.log   what each process printed
 container-<n>/package/          the author's extracted files

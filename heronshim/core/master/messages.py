@@ -10,6 +10,7 @@ from heronshim.errors import ErrorCode
 
 if TYPE_CHECKING:
     from heronshim.core.plan.physical import PhysicalPlan
+    from heronshim.core.spi.events import EventRecord
     from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 
 ALL_CONTAINERS = -1
@@ -25,6 +26,7 @@ class CommandKind(StrEnum):
     STATUS = "status"
     METRICS = "metrics"
     ERRORS = "errors"
+    EVENTS = "events"
 
 
 class Phase(StrEnum):
@@ -73,7 +75,17 @@ class Command:
     container: int = ALL_CONTAINERS
     """For RESTART."""
     component: str = ""
-    """For METRICS and ERRORS; empty for all."""
+    """For METRICS, ERRORS and EVENTS; empty for all."""
+    since_ms: int = 0
+    """For EVENTS: from when on, Unix milliseconds."""
+
+    @property
+    def text(self) -> str:
+        """What it asks for, for people."""
+        if self.kind is not CommandKind.RESTART:
+            return self.kind
+        each = self.container == ALL_CONTAINERS
+        return f"{self.kind} of {'all containers' if each else f'container {self.container}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +129,5 @@ class CommandReply:
     status: TopologyStatus | None = None
     metrics: MetricsSnapshot | None = None
     errors: tuple[ErrorRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
+    """Oldest first."""

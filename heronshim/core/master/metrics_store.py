@@ -1,4 +1,4 @@
-"""Rolls up what processes report: totals since the start, and what is going on now.
+"""Rolls up what processes report: totals since the start, what is going on now, and events.
 
 Reports hold increments, so totals outlive the process that counted; a report of an older
 incarnation that arrives late is still added, but its gauges are old news. Rates are over about
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from heronshim.core.master.event_store import EventStore
 from heronshim.core.master.messages import MetricsSnapshot
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.core.stream.histogram import merged, quantile
@@ -182,12 +183,13 @@ class _Process:
 
 
 class MetricsStore:
-    """Newest gauges, totals, rates, histograms and errors of one topology. One thread."""
+    """Newest gauges, totals, rates, histograms, errors and events of one topology. One thread."""
 
     def __init__(self) -> None:
         self._tasks: dict[int, _Task] = {}
         self._processes: dict[str, _Process] = {}
         self._errors: OrderedDict[str, ErrorRecord] = OrderedDict()
+        self.events = EventStore()
         self._dropped_series_count = 0
 
     @property
@@ -199,6 +201,7 @@ class MetricsStore:
 
     def add(self, record: MetricsRecord, now_ns: int) -> None:
         """Take one report. `now_ns` never goes back."""
+        self.events.add(record.events)
         process = self._processes.get(record.process)
         head = replace(
             record,
@@ -207,6 +210,7 @@ class MetricsStore:
             gauges={},
             maxima={},
             errors=(),
+            events=(),
         )
         newest = True
         if process is None:
@@ -249,7 +253,7 @@ class MetricsStore:
         return MetricsSnapshot(time_ms, tuple(tasks), tuple(processes))
 
     def catch_up(self, whole: MetricsStore | None = None) -> list[MetricsRecord]:
-        """Return records that give an empty store these totals, gauges and errors.
+        """Return records that give an empty store these totals, gauges, errors and events.
 
         They have the interval CATCH_UP_MS. A store that was given all but what is here has all
         after them; then `whole` is one that was given all, and knows how often processes began.
@@ -272,7 +276,9 @@ class MetricsStore:
                 )
             )
         if records:
-            records[0] = replace(records[0], errors=tuple(self._errors.values()))
+            records[0] = replace(
+                records[0], errors=tuple(self._errors.values()), events=self.events.since()
+            )
         return records
 
     def restart_count(self, process: str) -> int:

@@ -373,7 +373,7 @@ class TMaster:
                 effects = self._change_state(link, command, TopologyState.INACTIVE)
             case CommandKind.RESTART:
                 effects = self._restart(link, command)
-            case CommandKind.METRICS | CommandKind.ERRORS:
+            case CommandKind.METRICS | CommandKind.ERRORS | CommandKind.EVENTS:
                 message = "the metrics store answers this, not the state machine"
                 effects = _refuse(link, command, ErrorCode.INTERNAL, message)
         return effects

@@ -1,8 +1,8 @@
 """Metrics sink that writes JSON lines, one record a line; entry point "file".
 
 One file for each container, `<topology>-<container>.jsonl`, then `.1` (newest old one) and so on.
-The keys of a line are the fields of `MetricsRecord`, `TaskRecord` and `ErrorRecord`; numbers that
-JSON has no word for (NaN, infinities) are null.
+The keys of a line are the fields of `MetricsRecord`, `TaskRecord`, `ErrorRecord` and `EventRecord`;
+numbers that JSON has no word for (NaN, infinities) are null.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from heronshim.errors import SinkError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from heronshim.core.spi.events import EventRecord
 
 FILE_BYTES_MAX = 100 << 20
 """Size at which a file is rotated (as logs: Heron's 100 MB)."""
@@ -117,6 +119,7 @@ def _record_value(record: MetricsRecord) -> dict[str, object]:
     value = _plain(record)
     value["tasks"] = [_task_value(task) for task in record.tasks]
     value["errors"] = [_plain(error) for error in record.errors]
+    value["events"] = [_plain(event) for event in record.events]
     return value
 
 
@@ -126,10 +129,10 @@ def _task_value(task: TaskRecord) -> dict[str, object]:
     return value
 
 
-def _plain(item: MetricsRecord | TaskRecord | ErrorRecord) -> dict[str, object]:
+def _plain(item: MetricsRecord | TaskRecord | ErrorRecord | EventRecord) -> dict[str, object]:
     """Return a record's fields; numbers by name become a dict that JSON can hold."""
     value: dict[str, object] = {each.name: getattr(item, each.name) for each in fields(item)}
-    for name in ("sums", "gauges", "maxima"):
+    for name in ("sums", "gauges", "maxima", "numbers"):
         if name in value:
             value[name] = {key: _number(number) for key, number in getattr(item, name).items()}
     return value

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from heronshim.core.spi.events import EventRecord
+
 
 @dataclass(frozen=True, slots=True)
 class ErrorRecord:
@@ -50,6 +52,7 @@ class MetricsRecord:
     gauges: Mapping[str, float] = field(default_factory=dict)
     maxima: Mapping[str, float] = field(default_factory=dict)
     errors: tuple[ErrorRecord, ...] = ()
+    events: tuple[EventRecord, ...] = ()
 
 
 class MetricsSink(Protocol):

@@ -9,6 +9,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 COMMAND_KIND_ACTIVATE: CommandKind
 COMMAND_KIND_DEACTIVATE: CommandKind
 COMMAND_KIND_ERRORS: CommandKind
+COMMAND_KIND_EVENTS: CommandKind
 COMMAND_KIND_METRICS: CommandKind
 COMMAND_KIND_RESTART: CommandKind
 COMMAND_KIND_STATUS: CommandKind
@@ -16,21 +17,24 @@ COMMAND_KIND_UNSPECIFIED: CommandKind
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Command(_message.Message):
-    __slots__ = ["component", "container", "kind", "request_id"]
+    __slots__ = ["component", "container", "kind", "request_id", "since_ms"]
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
     component: str
     container: int
     kind: CommandKind
     request_id: str
-    def __init__(self, request_id: _Optional[str] = ..., kind: _Optional[_Union[CommandKind, str]] = ..., container: _Optional[int] = ..., component: _Optional[str] = ...) -> None: ...
+    since_ms: int
+    def __init__(self, request_id: _Optional[str] = ..., kind: _Optional[_Union[CommandKind, str]] = ..., container: _Optional[int] = ..., component: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
 
 class CommandReply(_message.Message):
-    __slots__ = ["code", "errors", "message", "metrics", "ok", "request_id", "status"]
+    __slots__ = ["code", "errors", "events", "message", "metrics", "ok", "request_id", "status"]
     CODE_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     METRICS_FIELD_NUMBER: _ClassVar[int]
     OK_FIELD_NUMBER: _ClassVar[int]
@@ -38,12 +42,13 @@ class CommandReply(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     code: int
     errors: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.ErrorReport]
+    events: _containers.RepeatedCompositeFieldContainer[_metrics_pb2.EventReport]
     message: str
     metrics: MetricsSnapshot
     ok: bool
     request_id: str
     status: TopologyStatus
-    def __init__(self, request_id: _Optional[str] = ..., ok: bool = ..., message: _Optional[str] = ..., code: _Optional[int] = ..., status: _Optional[_Union[TopologyStatus, _Mapping]] = ..., metrics: _Optional[_Union[MetricsSnapshot, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[_metrics_pb2.ErrorReport, _Mapping]]] = ...) -> None: ...
+    def __init__(self, request_id: _Optional[str] = ..., ok: bool = ..., message: _Optional[str] = ..., code: _Optional[int] = ..., status: _Optional[_Union[TopologyStatus, _Mapping]] = ..., metrics: _Optional[_Union[MetricsSnapshot, _Mapping]] = ..., errors: _Optional[_Iterable[_Union[_metrics_pb2.ErrorReport, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_metrics_pb2.EventReport, _Mapping]]] = ...) -> None: ...
 
 class MetricsSnapshot(_message.Message):
     __slots__ = ["processes", "tasks", "time_ms"]

@@ -13,23 +13,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheronshim/wire/v1/metrics.proto\x12\x11heronshim.wire.v1\"\x89\x02\n\rMetricsReport\x12\x0f\n\x07process\x18\x01 \x01(\t\x12\x11\n\tcontainer\x18\x02 \x01(\r\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x13\n\x0binterval_ms\x18\x04 \x01(\r\x12-\n\x05tasks\x18\x05 \x03(\x0b\x32\x1e.heronshim.wire.v1.TaskMetrics\x12-\n\x06values\x18\x06 \x03(\x0b\x32\x1d.heronshim.wire.v1.NamedValue\x12.\n\x06\x65rrors\x18\x07 \x03(\x0b\x32\x1e.heronshim.wire.v1.ErrorReport\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x0b\n\x03pid\x18\t \x01(\r\"\x8f\x01\n\x0bTaskMetrics\x12\x0c\n\x04task\x18\x01 \x01(\x05\x12\x11\n\tcomponent\x18\x02 \x01(\t\x12-\n\x06values\x18\x03 \x03(\x0b\x32\x1d.heronshim.wire.v1.NamedValue\x12\x30\n\nhistograms\x18\x04 \x03(\x0b\x32\x1c.heronshim.wire.v1.Histogram\"R\n\nNamedValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\'\n\x05merge\x18\x03 \x01(\x0e\x32\x18.heronshim.wire.v1.Merge\":\n\tHistogram\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\r\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\x84\x01\n\x0b\x45rrorReport\x12\x0f\n\x07time_ms\x18\x01 \x01(\x04\x12\x0c\n\x04task\x18\x02 \x01(\x05\x12\x11\n\tcomponent\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t*L\n\x05Merge\x12\x15\n\x11MERGE_UNSPECIFIED\x10\x00\x12\r\n\tMERGE_SUM\x10\x01\x12\x0e\n\nMERGE_LAST\x10\x02\x12\r\n\tMERGE_MAX\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fheronshim/wire/v1/metrics.proto\x12\x11heronshim.wire.v1\"\xb9\x02\n\rMetricsReport\x12\x0f\n\x07process\x18\x01 \x01(\t\x12\x11\n\tcontainer\x18\x02 \x01(\r\x12\x0f\n\x07time_ms\x18\x03 \x01(\x04\x12\x13\n\x0binterval_ms\x18\x04 \x01(\r\x12-\n\x05tasks\x18\x05 \x03(\x0b\x32\x1e.heronshim.wire.v1.TaskMetrics\x12-\n\x06values\x18\x06 \x03(\x0b\x32\x1d.heronshim.wire.v1.NamedValue\x12.\n\x06\x65rrors\x18\x07 \x03(\x0b\x32\x1e.heronshim.wire.v1.ErrorReport\x12\x13\n\x0bincarnation\x18\x08 \x01(\x04\x12\x0b\n\x03pid\x18\t \x01(\r\x12.\n\x06\x65vents\x18\n \x03(\x0b\x32\x1e.heronshim.wire.v1.EventReport\"\x8f\x01\n\x0bTaskMetrics\x12\x0c\n\x04task\x18\x01 \x01(\x05\x12\x11\n\tcomponent\x18\x02 \x01(\t\x12-\n\x06values\x18\x03 \x03(\x0b\x32\x1d.heronshim.wire.v1.NamedValue\x12\x30\n\nhistograms\x18\x04 \x03(\x0b\x32\x1c.heronshim.wire.v1.Histogram\"R\n\nNamedValue\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\'\n\x05merge\x18\x03 \x01(\x0e\x32\x18.heronshim.wire.v1.Merge\":\n\tHistogram\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x62uckets\x18\x02 \x03(\r\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x04\"\x84\x01\n\x0b\x45rrorReport\x12\x0f\n\x07time_ms\x18\x01 \x01(\x04\x12\x0c\n\x04task\x18\x02 \x01(\x05\x12\x11\n\tcomponent\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x05 \x01(\t\x12\r\n\x05\x63ount\x18\x06 \x01(\x04\x12\x13\n\x0b\x66ingerprint\x18\x07 \x01(\t\"\x98\x02\n\x0b\x45ventReport\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0f\n\x07time_ms\x18\x02 \x01(\x04\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x0f\n\x07process\x18\x04 \x01(\t\x12\x11\n\tcontainer\x18\x05 \x01(\r\x12\x0c\n\x04host\x18\x06 \x01(\t\x12\x11\n\tcomponent\x18\x07 \x01(\t\x12\x0c\n\x04task\x18\x08 \x01(\x05\x12\r\n\x05\x63\x61use\x18\t \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\n \x01(\t\x12<\n\x07numbers\x18\x0b \x03(\x0b\x32+.heronshim.wire.v1.EventReport.NumbersEntry\x1a.\n\x0cNumbersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*L\n\x05Merge\x12\x15\n\x11MERGE_UNSPECIFIED\x10\x00\x12\r\n\tMERGE_SUM\x10\x01\x12\x0e\n\nMERGE_LAST\x10\x02\x12\r\n\tMERGE_MAX\x10\x03\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heronshim.wire.v1.metrics_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _MERGE._serialized_start=747
-  _MERGE._serialized_end=823
+  _EVENTREPORT_NUMBERSENTRY._options = None
+  _EVENTREPORT_NUMBERSENTRY._serialized_options = b'8\001'
+  _MERGE._serialized_start=1078
+  _MERGE._serialized_end=1154
   _METRICSREPORT._serialized_start=55
-  _METRICSREPORT._serialized_end=320
-  _TASKMETRICS._serialized_start=323
-  _TASKMETRICS._serialized_end=466
-  _NAMEDVALUE._serialized_start=468
-  _NAMEDVALUE._serialized_end=550
-  _HISTOGRAM._serialized_start=552
-  _HISTOGRAM._serialized_end=610
-  _ERRORREPORT._serialized_start=613
-  _ERRORREPORT._serialized_end=745
+  _METRICSREPORT._serialized_end=368
+  _TASKMETRICS._serialized_start=371
+  _TASKMETRICS._serialized_end=514
+  _NAMEDVALUE._serialized_start=516
+  _NAMEDVALUE._serialized_end=598
+  _HISTOGRAM._serialized_start=600
+  _HISTOGRAM._serialized_end=658
+  _ERRORREPORT._serialized_start=661
+  _ERRORREPORT._serialized_end=793
+  _EVENTREPORT._serialized_start=796
+  _EVENTREPORT._serialized_end=1076
+  _EVENTREPORT_NUMBERSENTRY._serialized_start=1030
+  _EVENTREPORT_NUMBERSENTRY._serialized_end=1076
 # @@protoc_insertion_point(module_scope)

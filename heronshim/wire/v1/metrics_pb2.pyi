@@ -28,6 +28,39 @@ class ErrorReport(_message.Message):
     time_ms: int
     def __init__(self, time_ms: _Optional[int] = ..., task: _Optional[int] = ..., component: _Optional[str] = ..., message: _Optional[str] = ..., detail: _Optional[str] = ..., count: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
 
+class EventReport(_message.Message):
+    __slots__ = ["cause", "component", "container", "detail", "host", "id", "kind", "numbers", "process", "task", "time_ms"]
+    class NumbersEntry(_message.Message):
+        __slots__ = ["key", "value"]
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    CONTAINER_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    NUMBERS_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    TIME_MS_FIELD_NUMBER: _ClassVar[int]
+    cause: str
+    component: str
+    container: int
+    detail: str
+    host: str
+    id: str
+    kind: str
+    numbers: _containers.ScalarMap[str, float]
+    process: str
+    task: int
+    time_ms: int
+    def __init__(self, id: _Optional[str] = ..., time_ms: _Optional[int] = ..., kind: _Optional[str] = ..., process: _Optional[str] = ..., container: _Optional[int] = ..., host: _Optional[str] = ..., component: _Optional[str] = ..., task: _Optional[int] = ..., cause: _Optional[str] = ..., detail: _Optional[str] = ..., numbers: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
 class Histogram(_message.Message):
     __slots__ = ["buckets", "counts", "name"]
     BUCKETS_FIELD_NUMBER: _ClassVar[int]
@@ -39,9 +72,10 @@ class Histogram(_message.Message):
     def __init__(self, name: _Optional[str] = ..., buckets: _Optional[_Iterable[int]] = ..., counts: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class MetricsReport(_message.Message):
-    __slots__ = ["container", "errors", "incarnation", "interval_ms", "pid", "process", "tasks", "time_ms", "values"]
+    __slots__ = ["container", "errors", "events", "incarnation", "interval_ms", "pid", "process", "tasks", "time_ms", "values"]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
     ERRORS_FIELD_NUMBER: _ClassVar[int]
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +85,7 @@ class MetricsReport(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     container: int
     errors: _containers.RepeatedCompositeFieldContainer[ErrorReport]
+    events: _containers.RepeatedCompositeFieldContainer[EventReport]
     incarnation: int
     interval_ms: int
     pid: int
@@ -58,7 +93,7 @@ class MetricsReport(_message.Message):
     tasks: _containers.RepeatedCompositeFieldContainer[TaskMetrics]
     time_ms: int
     values: _containers.RepeatedCompositeFieldContainer[NamedValue]
-    def __init__(self, process: _Optional[str] = ..., container: _Optional[int] = ..., time_ms: _Optional[int] = ..., interval_ms: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[TaskMetrics, _Mapping]]] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[ErrorReport, _Mapping]]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ...) -> None: ...
+    def __init__(self, process: _Optional[str] = ..., container: _Optional[int] = ..., time_ms: _Optional[int] = ..., interval_ms: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[TaskMetrics, _Mapping]]] = ..., values: _Optional[_Iterable[_Union[NamedValue, _Mapping]]] = ..., errors: _Optional[_Iterable[_Union[ErrorReport, _Mapping]]] = ..., incarnation: _Optional[int] = ..., pid: _Optional[int] = ..., events: _Optional[_Iterable[_Union[EventReport, _Mapping]]] = ...) -> None: ...
 
 class NamedValue(_message.Message):
     __slots__ = ["merge", "name", "value"]

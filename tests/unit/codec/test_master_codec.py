@@ -30,6 +30,7 @@ from heronshim.core.master.messages import (
     TopologyStatus,
 )
 from heronshim.core.plan.physical import PhysicalContainer, PhysicalPlan, TopologyState
+from heronshim.core.spi.events import EventRecord
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.errors import ErrorCode, RemoteProtocolError
 from heronshim.wire.v1 import master_pb2 as wire
@@ -67,6 +68,7 @@ def test_heartbeat_survives_the_wire(heartbeat):
         kind=st.sampled_from(CommandKind),
         container=st.one_of(st.just(ALL_CONTAINERS), whole),
         component=texts,
+        since_ms=whole,
     )
 )
 def test_command_survives_the_wire(command):
@@ -89,6 +91,7 @@ def test_full_reply_survives_the_wire(plans):
         status=TopologyStatus(plan, Phase.RUNNING, (2,), (1, 3), 4),
         metrics=MetricsSnapshot(9, (task,), (process,)),
         errors=(ErrorRecord(1, 2, "line", "boom", "trace", 3, "f"),),
+        events=(EventRecord("i", 5, "process_died", "line-1", numbers={"pid": 6.0}),),
     )
     assert reply_from_bytes(reply_to_bytes(reply), "words") == reply
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heronshim.core.codec.event_json import event_from_line, event_to_line
 from heronshim.core.codec.metrics import metrics_from_bytes, metrics_to_bytes
+from heronshim.core.spi.events import EventRecord
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.core.stream.histogram import BUCKET_MAX
 from heronshim.errors import LocalProtocolError, RemoteProtocolError
@@ -29,6 +31,20 @@ tasks = st.builds(
     histograms=st.dictionaries(names, counts, max_size=2),
 )
 errors = st.builds(ErrorRecord, whole, whole, texts, texts, texts, whole, texts)
+events = st.builds(
+    EventRecord,
+    id=names,
+    time_ms=whole,
+    kind=st.from_regex(r"[a-z][a-z0-9_]{0,63}", fullmatch=True),
+    process=texts,
+    container=whole,
+    host=texts,
+    component=texts,
+    task=whole,
+    cause=texts,
+    detail=texts,
+    numbers=st.dictionaries(names, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+)
 records = st.builds(
     MetricsRecord,
     topology=st.just("words"),
@@ -43,12 +59,20 @@ records = st.builds(
     gauges=numbers,
     maxima=numbers,
     errors=st.lists(errors, max_size=2).map(tuple),
+    events=st.lists(events, max_size=2).map(tuple),
 )
 
 
 @given(records)
 def test_record_survives_the_wire(record):
     assert metrics_from_bytes(metrics_to_bytes(record), "words") == record
+
+
+@given(events)
+def test_event_survives_a_file(event):
+    line = event_to_line(event)
+    assert line.count(b"\n") == 1
+    assert event_from_line(line) == event
 
 
 @given(st.binary(max_size=60))
@@ -79,6 +103,18 @@ def test_any_bytes_are_read_or_refused(data):
         (
             lambda m: m.tasks.add().histograms.add(name="h", buckets=[1], counts=[1, 2]),
             r"1 buckets have 2 counts",
+        ),
+        (lambda m: m.events.add(kind="suspected"), r"events\[0\]\.id is missing"),
+        (lambda m: m.events.add(id="i"), r"events\[0\]\.kind is ''; expected a name such as"),
+        (lambda m: m.events.add(id="i", kind="\x1b[2J"), r"events\[0\]\.kind is '\\x1b\[2J'"),
+        (lambda m: m.events.add(id="i" * 201, kind="k"), r"id has 201 characters; at most 200 fit"),
+        (
+            lambda m: m.events.add(id="i", kind="k", numbers={str(n): n for n in range(33)}),
+            r"numbers has 33 entries; at most 32 fit",
+        ),
+        (
+            lambda m: m.events.add(id="i", kind="k", numbers={"a": float("nan")}),
+            r'numbers\["a"\] is nan; expected a finite number',
         ),
     ],
 )

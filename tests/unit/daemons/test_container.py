@@ -77,8 +77,8 @@ def test_instance_in_another_language_is_refused_and_the_rest_is_started(
     assert [process.spec.id for process in made._instances] == ["count-1"]
     made.close()
     event = json.loads((Path(start.launch.work_dir) / "container-1/events.jsonl").read_text())
-    assert (event["event"], event["process"]) == ("process_refused", "legacy-2")
-    assert "instances in java cannot be started" in event["error"]
+    assert (event["kind"], event["process"]) == ("process_refused", "legacy-2")
+    assert "instances in java cannot be started" in event["cause"]
 
 
 def test_instances_wait_for_the_package_and_the_engine_does_not(

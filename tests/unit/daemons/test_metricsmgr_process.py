@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,11 +16,13 @@ import pytest
 from heronshim.core.codec.link import decode_hello
 from heronshim.core.codec.metrics import metrics_from_bytes, metrics_to_bytes
 from heronshim.core.io.child import ChildStart
+from heronshim.core.io.event_file import EVENTS_FILE, EventFile
 from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.plugins.file_state import FileStateManager
+from heronshim.core.spi.events import EventRecord
 from heronshim.core.spi.metrics_sink import MetricsRecord, TaskRecord
 from heronshim.core.spi.scheduler import Launch
 from heronshim.core.stream.frame import Kind
@@ -26,6 +30,7 @@ from heronshim.core.stream.link import Role
 
 pytestmark = pytest.mark.system
 
+HOST = os.uname().nodename
 SECRET = bytes(32)
 DEADLINE_S = 30.0
 
@@ -165,6 +170,35 @@ def test_tmaster_that_is_found_late_gets_reports_and_held_no_other_sink(installe
     installed.send(record(2))
     installed.until(lambda: "line-1" in arrived(), "the report of an instance")
     manager.close()
+
+
+def test_history_is_kept_and_told_again_after_its_own_death(installed):
+    folder = installed.folder / "container-2"
+    folder.mkdir()
+    died = EventRecord("supervisor-2.1.000001", 5, "process_died", "line-1", 2, cause="exit 3")
+    begun = EventRecord("line-1.1.000001", 6, "back_pressure_begun", task=1)
+
+    def told() -> list[tuple[str, str, int, bool]]:
+        return [
+            (event["id"], event["process"], event["container"], event["host"] == HOST)
+            for process in ("line-1", "metricsmgr-2")
+            for line in installed.written(process)
+            for event in line["events"]
+        ]
+
+    both = [(died.id, "line-1", 2, True), (begun.id, "line-1", 2, True)]
+    installed.start()
+    installed.send(replace(record(1), events=(begun,)))
+    EventFile(folder / EVENTS_FILE).write([died])
+    installed.until(lambda: sorted(told()) == sorted(both), "both events")
+    installed.process.kill()
+    installed.process.wait()
+    installed.start()
+    installed.until(lambda: sorted(told()) == sorted(both * 2), "both events again")
+    later = replace(died, id="supervisor-2.1.000002")
+    EventFile(folder / EVENTS_FILE).write([later])
+    installed.until(lambda: (later.id, "line-1", 2, True) in told(), "the event that came later")
+    assert len(told()) == 5
 
 
 def test_sigterm_ends_in_good_order_and_leaves_no_gap(installed):

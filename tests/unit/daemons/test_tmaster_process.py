@@ -24,7 +24,7 @@ from heronshim.core.codec.master import (
     heartbeat_to_bytes,
     register_to_bytes,
 )
-from heronshim.core.codec.metrics import metrics_to_bytes
+from heronshim.core.codec.metrics import metrics_from_bytes, metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.control_client import ControlClient
@@ -43,6 +43,7 @@ from heronshim.core.plan import physical
 from heronshim.core.plan.physical import PhysicalPlan
 from heronshim.core.plan.records import ExecutionState
 from heronshim.core.plugins.file_state import FileStateManager
+from heronshim.core.spi.events import EventKind, EventRecord
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.core.spi.scheduler import Launch
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
@@ -476,6 +477,41 @@ def test_own_metrics_go_to_the_metrics_manager_of_its_container(installed, runni
 
     installed.until(received, "a report")
     assert found == [(Kind.METRICS, -2)]
+    link.close("done", time.monotonic_ns())
+
+
+def test_history_is_answered_and_goes_to_the_metrics_manager(installed, running, client, context):
+    assert client.ask(CommandKind.DEACTIVATE, DEADLINE_S).ok
+    kinds = [EventKind.LEADER_TAKEN, EventKind.STMGR_REGISTERED, EventKind.STMGR_REGISTERED,
+             EventKind.PLAN_STORED, EventKind.COMMAND_TAKEN, EventKind.PLAN_STORED]  # fmt: skip
+
+    def history() -> tuple[EventRecord, ...]:
+        return client.ask(CommandKind.EVENTS, DEADLINE_S).events
+
+    assert sorted(event.kind for event in history()) == sorted(kinds)
+    (leader,) = (event for event in history() if event.kind == EventKind.LEADER_TAKEN)
+    assert (leader.process, leader.container, leader.numbers) == ("tmaster", 0, {"leader_epoch": 1})
+    (*_, plan) = history()
+    assert (plan.cause, plan.numbers["plan_epoch"], plan.numbers["tasks"]) == ("inactive", 2, 4)
+    (command,) = (event for event in history() if event.kind == EventKind.COMMAND_TAKEN)
+    assert command.cause == "deactivate"
+    later = client.call(Command("r", CommandKind.EVENTS, since_ms=plan.time_ms), DEADLINE_S).events
+    assert later[-1] == plan
+    assert leader not in later or leader.time_ms == plan.time_ms
+    name = "metricsmgr-0"
+    token = process_token(SECRET, "words-1", name, 1)
+    link = DealerLink(context, Hello("words-1", Role.METRICSMGR, name, 1, 0, token, tasks=(-2,)))
+    link.connect(installed.endpoint(), time.monotonic_ns())
+    told: list[EventRecord] = []
+
+    def received() -> bool:
+        link.tick(time.monotonic_ns())
+        while (got := link.receive(time.monotonic_ns())) is not None:
+            told.extend(metrics_from_bytes(got.payload.bytes, "words").events)
+        return len(told) >= len(kinds)
+
+    installed.until(received, "the history")
+    assert sorted(told, key=lambda event: event.id) == sorted(history(), key=lambda event: event.id)
     link.close("done", time.monotonic_ns())
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -18,6 +19,7 @@ from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plugins.file_state import FileStateManager
 from heronshim.core.plugins.tmaster_sink import TMasterSink, engine_options
+from heronshim.core.spi.events import EventRecord
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.scheduler import Launch
 from heronshim.core.stream.frame import Kind
@@ -175,6 +177,19 @@ def test_leader_whose_link_broke_is_told_what_it_missed_and_no_more(
     sink.process(RECORD)
     flush_until(sink, listener, lambda: len(listener.records) == 3)
     assert listener.cpu_time_us() == 20
+
+
+def test_new_leader_is_told_the_history(sink, options, leader, listener, make_router):
+    began = EventRecord("stmgr-3.1.000001", 5, "back_pressure_begun", "stmgr-3", 3, task=1)
+    ended = replace(began, id="stmgr-3.1.000002", time_ms=9, kind="back_pressure_ended")
+    leader(listener.router.endpoint)
+    sink.open("words", 3, options)
+    sink.process(replace(RECORD, events=(began,)))
+    flush_until(sink, listener, lambda: listener.store.events.since() == (began,))
+    second = Listener(make_router())
+    leader(second.router.endpoint)
+    sink.process(replace(RECORD, events=(ended,)))
+    flush_until(sink, second, lambda: second.store.events.since() == (began, ended))
 
 
 def test_record_before_open_is_an_error(sink):
