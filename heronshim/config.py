@@ -29,6 +29,8 @@ class TopologyOptions:
     """A tree open for longer than this fails, at most a quarter later (Storm: 30, twice)."""
     message_timeouts: bool = True
     """Whether trees time out at all (Storm's topology.enable.message.timeouts)."""
+    fail_fast: bool | None = None
+    """Whether trees hit by a loss fail before their timeout; None = not for Storm's and Heron's."""
     max_spout_pending: int = 5000
     """Open trees per spout task before it is not called; 0 = no limit (best on 2 cores)."""
     on_user_exception: str = "fail_tuple"
@@ -77,6 +79,8 @@ class ComponentOptions:
     """Megabytes of one executor (Heron: 1 GB)."""
     disk_mb: float = 1024.0
     """Megabytes of disk of one executor (Heron: 1 GB)."""
+    holds_tuples: bool | None = None
+    """Whether a bolt acks late (windows, batches, state): no fail_fast upstream; None = class's."""
     process: str = "executor"
     """executor: a process per executor; container: one for all its executors of a container."""
     debug: bool = False

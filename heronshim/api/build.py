@@ -149,16 +149,20 @@ def _component(
     else:
         outputs = reader.outputs(spec.outputs, place)
     parallelism = _count("parallelism", spec.parallelism, place, where, problems)
+    tasks = _count("tasks", spec.tasks, place, where, problems)
+    options = _options(ComponentOptions, spec.options or {}, place, where, problems)
+    if getattr(component_class, "holds_tuples", False) is True:
+        options.setdefault("holds_tuples", True)
     return Component(
         id=component_id,
         kind=spec.kind,
         object=object_name(component_class),
         arguments=_arguments(spec, where, problems),
         parallelism=parallelism or 1,
-        tasks=_count("tasks", spec.tasks, place, where, problems),
+        tasks=tasks,
         outputs=outputs,
         inputs=reader.inputs(),
-        options=_options(ComponentOptions, spec.options or {}, place, where, problems),
+        options=options,
         user_config=_config(spec.config or {}, place, where, problems),
         source=SourceLine(shown(place.file), place.line),
     )

@@ -137,6 +137,8 @@ class Bolt:
     """Whether a tuple is acked when `execute` returns (Storm's BasicBolt)."""
     auto_anchor: ClassVar[bool] = True
     """Whether emits inside `execute` are anchored to its tuple."""
+    holds_tuples: ClassVar[bool] = False
+    """Whether tuples are acked late (windows, batches, state): no fail_fast in spouts upstream."""
 
     @classmethod
     def spec(

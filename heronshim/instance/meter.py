@@ -12,7 +12,7 @@ from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from heronshim.core.spi.metrics_sink import ErrorRecord, TaskRecord
-from heronshim.core.stream.histogram import Histogram
+from heronshim.core.stream.histogram import Histogram, merged, quantile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,6 +41,7 @@ class TaskMeter:
         self._sums: dict[str, float] = {}
         self._execute_latency = Histogram()
         self._complete_latency = Histogram()
+        self._completed_before: dict[int, int] = {}
         self.gauges: dict[str, float] = {}
         """Set by the thread that reports."""
 
@@ -63,6 +64,13 @@ class TaskMeter:
         with self._lock:
             self._add("ack_count", trees)
             self._complete_latency.merge(latency_counts)
+
+    def complete_latency_us(self, fraction: float) -> float | None:
+        """Return a quantile of this interval and the last one in which a tree completed."""
+        with self._lock:
+            return quantile(
+                merged((self._completed_before, self._complete_latency.counts())), fraction
+            )
 
     def error(
         self, error: BaseException | str, now_ns: int, time_ms: int, in_hand: str = ""
@@ -124,6 +132,7 @@ class TaskMeter:
                 ("complete_latency_us", self._complete_latency),
             )
         }
+        self._completed_before = histograms["complete_latency_us"] or self._completed_before
         return TaskRecord(
             self._task,
             self._component,

@@ -32,6 +32,7 @@ from heronshim.core.stream.frame import Kind, frame_cost_bytes
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
 from heronshim.instance.emit_log import EmitLog
+from heronshim.instance.losses import InstanceLosses, fails_fast
 from heronshim.instance.meter import TaskMeter
 from heronshim.instance.outbox import Outbox
 from heronshim.instance.routes import make_routes
@@ -102,6 +103,9 @@ class InstanceRuntime:
             identity.process, identity.container, identity.incarnation, clock.wall_ms
         )
         self._in_cycle = False
+        own = sorted(task for executor in identity.executors for task in executor)
+        self.losses = InstanceLosses(identity.process, identity.incarnation, own)
+        """What to tell when the link loses frames; IO lock held."""
         self.plan: PhysicalPlan | None = None
         self.options = TopologyOptions()
         self.opened = False
@@ -126,6 +130,10 @@ class InstanceRuntime:
                 self._receiver.on_request(self._link, task, now_ns)
         elif kind == Kind.PLAN:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
+        elif kind == Kind.LOSS_NOTICE:
+            self.losses.on_notice(payload, now_ns)
+        elif kind == Kind.LOSS_NOTICE_ACK:
+            self.losses.on_ack(payload)
         else:
             msg = f"an instance does not take frames of kind {kind}"
             raise RemoteProtocolError(msg, ErrorCode.KIND)
@@ -135,6 +143,7 @@ class InstanceRuntime:
         self._receiver.on_sender_gone(self._link)
         self._link += 1
         self._outbox.on_new_link()
+        self.losses.on_new_link()
 
     def flush(self, now_ns: int, *, idle: bool = False) -> None:
         """Close full batches, and all of them when the oldest row's age or idleness says so."""
@@ -155,8 +164,7 @@ class InstanceRuntime:
                 while task.consumed:
                     link, cost_bytes = task.consumed.popleft()
                     self._receiver.on_consumed(link, task.task, cost_bytes, now_ns)
-            else:
-                task.on_rotation(now_ns)
+        self.losses.on_time(now_ns)
         if now_ns >= self._next_metrics_ns:
             self._next_metrics_ns = now_ns + self._interval_ns
             self._extra.append(self._metrics(now_ns))
@@ -168,6 +176,7 @@ class InstanceRuntime:
         if self._extra:
             frames += self._extra
             self._extra = []
+        frames += self.losses.take_frames(self._clock.now_ns())
         grants = self._receiver.take_grants()
         if grants:
             frames.append((Kind.CREDIT, 0, 0, encode_credit(grants[self._link])))
@@ -277,6 +286,7 @@ class InstanceRuntime:
             return
         self.plan = plan
         self.options = parse_options(TopologyOptions, plan.topology.options)
+        self.losses.set_plan(plan)
 
     def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:
         cost_bytes = frame_cost_bytes(len(payload))
@@ -324,6 +334,8 @@ class InstanceRuntime:
             self._call(task, lambda task=task: self._open_task(plan, task))  # type: ignore[misc]
         with self._io_lock:
             self._tasks = tasks
+            spouts = [task for task in tasks.values() if not isinstance(task, BoltTask)]
+            self.losses.spouts = spouts
             self.opened = True
             self._next_metrics_ns = self._clock.now_ns()
             self._take_early()
@@ -384,6 +396,7 @@ class InstanceRuntime:
             user_object, context, meter, self._outbox, tracked=tracked,
             pending_max=options.max_spout_pending if pending_max is None else pending_max,
             timeout_s=options.message_timeout_s if options.message_timeouts else None,
+            fail_fast=fails_fast(context.topology, component.id, options),
             rng=self._rng, fatal=fatal, clock=self._clock, io_lock=self._io_lock,
         )  # fmt: skip
 

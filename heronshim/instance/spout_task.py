@@ -10,6 +10,7 @@ import numpy as np
 
 from heronshim.api.components import Spout
 from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, AckTracker
+from heronshim.core.stream.fail_fast import FailFast
 from heronshim.core.stream.histogram import bucket
 from heronshim.instance.collector import SpoutCollector
 
@@ -36,7 +37,7 @@ NS_PER_US = 1000
 
 
 class SpoutTask:
-    """Runs in the author's thread, except `on_outcomes` and `on_rotation` (IO lock held)."""
+    """Runs in the author's thread, except `on_outcomes`, `on_loss`, `on_time` (IO lock held)."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class SpoutTask:
         tracked: bool,
         pending_max: int,
         timeout_s: float | None,
+        fail_fast: bool,
         rng: Random,
         fatal: Callable[[BaseException], None],
         clock: Clock,
@@ -75,6 +77,11 @@ class SpoutTask:
         self.collector = SpoutCollector(self, outbox, tracked=tracked)
         self._rotate_ns = int(timeout_s * 1e9 / EPOCHS_PER_TIMEOUT) if timeout_s else 0
         self._next_rotation_ns = 0
+        self._fail_fast = FailFast(
+            enabled=fail_fast and tracked, timeout_us=int(timeout_s * 1e6) if timeout_s else None
+        )
+        self.loss_failures: list[tuple[str, int]] = []
+        """(cause, trees) of trees failed on a loss since the owner last cleared this list."""
 
     def open(self, routes: dict[str, Route]) -> None:
         """Bind the collector and call the author's open."""
@@ -114,11 +121,33 @@ class SpoutTask:
             roots, xors, outcomes.kinds, distinct=outcomes.distinct, now_us=now_us
         )
         if settled.acked:
+            marked_until_us = self._fail_fast.marked_until_us()
+            if marked_until_us is not None:
+                marked = np.count_nonzero(now_us - settled.acked_us <= marked_until_us)
+                self.meter.add("trees_completed_after_loss", int(marked))
             self._on_acked(settled.acked, settled.acked_us)
         if settled.failed:
             self.on_failed(settled.failed)
 
-    def on_rotation(self, now_ns: int) -> None:
+    def on_loss(self, cause: str, now_ns: int) -> None:
+        """Tuples may be gone: the trees that are open now have a grace to complete."""
+        self.meter.add("loss_notice_count", 1)
+        if self.tracker.open_count:
+            latency_us = self.meter.complete_latency_us(0.99)
+            self._fail_fast.on_notice(cause, now_ns // NS_PER_US, latency_us)
+
+    def on_time(self, now_ns: int) -> None:
+        """Fail what is due: trees hit by a loss after their grace, others after their timeout."""
+        now_us = now_ns // NS_PER_US
+        while (mark := self._fail_fast.take_due(now_us)) is not None:
+            hit = self.tracker.fail_open_since(mark.until_us)
+            if hit:
+                self.meter.add("trees_failed_on_loss", len(hit))
+                self.loss_failures.append((mark.cause, len(hit)))
+                self.on_failed(hit)
+        self._rotate(now_ns)
+
+    def _rotate(self, now_ns: int) -> None:
         """Begin a new epoch when it is due: trees open for too long fail."""
         if not self._rotate_ns:
             return
@@ -132,8 +161,11 @@ class SpoutTask:
                 self.on_failed(timed_out)
 
     def next_deadline_ns(self) -> int:
-        """When on_rotation is due next; 0 = never."""
-        return self._next_rotation_ns if self.tracker.open_count else 0
+        """When on_time is due next; 0 = never."""
+        if not self.tracker.open_count:
+            return 0
+        grace_end_ns = (self._fail_fast.next_deadline_us() or 0) * NS_PER_US
+        return min([due for due in (grace_end_ns, self._next_rotation_ns) if due], default=0)
 
     def on_empty_trees(self, ids: list[Any]) -> None:
         """Reliable emits without a consumer are acked at once (Storm)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from google.protobuf.message import DecodeError, Message
 
 from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.loss import LossNotice
 from heronshim.errors import ErrorCode, RemoteProtocolError
 from heronshim.wire.v1 import link_pb2
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 Decoded = TypeVar("Decoded", bound=Message)
+NOTICE_ID_CHARACTERS_MAX = 200
 
 
 def parse(kind: type[Decoded], payload: bytes | memoryview) -> Decoded:
@@ -149,3 +151,49 @@ def encode_bye(last_sequence: int, reason: str) -> bytes:
 def encode_bye_ack(last_sequence: int) -> bytes:
     """Return a ByeAck's payload."""
     return link_pb2.ByeAck(last_sequence=last_sequence).SerializeToString()
+
+
+def encode_loss_notice(notice: LossNotice) -> bytes:
+    """Return a LossNotice's payload."""
+    return link_pb2.LossNotice(
+        id=notice.id,
+        sources=notice.sources,
+        destinations=notice.destinations,
+        cause=notice.cause,
+    ).SerializeToString()
+
+
+def decode_loss_notice(payload: bytes | memoryview) -> LossNotice:
+    """Return what a LossNotice says.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or has no id.
+    """
+    message = parse(link_pb2.LossNotice, payload)
+    return LossNotice(
+        _notice_id(message.id),
+        tuple(message.sources),
+        tuple(message.destinations),
+        message.cause,
+    )
+
+
+def encode_loss_notice_ack(id_: str) -> bytes:
+    """Return a LossNoticeAck's payload."""
+    return link_pb2.LossNoticeAck(id=id_).SerializeToString()
+
+
+def decode_loss_notice_ack(payload: bytes | memoryview) -> str:
+    """Return the id of the notice that arrived.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or has no id.
+    """
+    return _notice_id(parse(link_pb2.LossNoticeAck, payload).id)
+
+
+def _notice_id(id_: str) -> str:
+    if not 0 < len(id_) <= NOTICE_ID_CHARACTERS_MAX:
+        msg = f"id of a loss notice has {len(id_)} characters; expected 1 to 200"
+        raise RemoteProtocolError(msg)
+    return id_

@@ -69,12 +69,17 @@ def upstream_of(topology: Topology, component: str) -> frozenset[str]:
     return _closure([component], _sources(topology))
 
 
+def downstream_of(topology: Topology, component: str) -> frozenset[str]:
+    """Return all components that tuples of `component`, or descendants of them, can reach.
+
+    It is among them only when it is part of a cycle.
+    """
+    return _closure([component], _consumers(topology))
+
+
 def unreachable_components(topology: Topology) -> list[str]:
     """Return the bolts that no spout's tuples can reach, ascending."""
-    consumers: dict[str, list[str]] = {component.id: [] for component in topology.components}
-    for consumer, sources in _sources(topology).items():
-        for source in sources:
-            consumers[source].append(consumer)
+    consumers = _consumers(topology)
     spouts = [item.id for item in topology.components if item.kind is ComponentKind.SPOUT]
     return sorted(consumers.keys() - _closure(spouts, consumers) - set(spouts))
 
@@ -86,6 +91,15 @@ def _sources(topology: Topology) -> dict[str, list[str]]:
         component.id: sorted({item.component for item in component.inputs} & known)
         for component in topology.components
     }
+
+
+def _consumers(topology: Topology) -> dict[str, list[str]]:
+    """Return the consumer components of each component, ascending."""
+    consumers: dict[str, list[str]] = {component.id: [] for component in topology.components}
+    for consumer, sources in _sources(topology).items():
+        for source in sources:
+            consumers[source].append(consumer)
+    return consumers
 
 
 def _closure(start: Iterable[str], edges: Mapping[str, Iterable[str]]) -> frozenset[str]:

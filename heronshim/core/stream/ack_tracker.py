@@ -64,6 +64,7 @@ class AckTracker:
         self._roots = np.zeros(0, np.uint64)
         self._epochs = np.zeros(0, np.uint8)
         self._opened_us = np.zeros(0, np.int64)
+        self._reset_us = np.zeros(0, np.int64)
         self._marks = np.zeros(0, np.int64)
         self._ids = np.empty(0, object)
         self._free = np.zeros(0, np.int64)
@@ -121,6 +122,7 @@ class AckTracker:
             else:
                 slots, _ = self._known(roots[part], xors[part])
                 self._epochs[slots] = self._epoch
+                self._reset_us[slots] = now_us
             start = end
         return Settled(acked, failed, np.concatenate(times))
 
@@ -129,6 +131,15 @@ class AckTracker:
         self._epoch = self._epoch % 255 + 1
         age = (np.int16(self._epoch) - self._epochs.astype(np.int16)) % 255
         return self._close(np.flatnonzero((self._epochs != 0) & (age > EPOCHS_PER_TIMEOUT)))
+
+    def fail_open_since(self, until_us: int) -> list[Any]:
+        """Close trees opened at `until_us` or before, and not reset after it; return their ids.
+
+        The time of opening is the trees' open sequence: it never falls.
+        """
+        # A reset of an earlier tree of the slot is older than the tree itself.
+        hit = (self._opened_us <= until_us) & (self._reset_us <= until_us)
+        return self._close(np.flatnonzero(hit & (self._epochs != 0)))
 
     def fail_all(self) -> list[Any]:
         """Close every open tree and return the ids."""
@@ -228,6 +239,7 @@ class AckTracker:
         self._values = np.concatenate([self._values, np.zeros(added, np.uint64)])
         self._epochs = np.concatenate([self._epochs, np.zeros(added, np.uint8)])
         self._opened_us = np.concatenate([self._opened_us, np.zeros(added, np.int64)])
+        self._reset_us = np.concatenate([self._reset_us, np.zeros(added, np.int64)])
         self._marks = np.zeros(capacity, np.int64)
         ids = np.empty(capacity, object)
         ids[:old] = self._ids

@@ -234,3 +234,16 @@ def test_api_imports_little() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stdout.split() == []
+
+
+class Window(Count):
+    holds_tuples = True
+
+
+def test_class_of_a_bolt_says_that_it_holds_tuples_and_the_options_may_say_otherwise():
+    builder = TopologyBuilder("t").spout("lines", Lines.spec())
+    builder.bolt("window", Window.spec(inputs=["lines"]))
+    builder.bolt("plain", Window.spec(inputs=["lines"], options={"holds_tuples": False}))
+    topology = builder.build()
+    assert topology.component("window").options == {"holds_tuples": True}
+    assert topology.component("plain").options == {"holds_tuples": False}

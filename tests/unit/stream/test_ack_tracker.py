@@ -236,6 +236,36 @@ def test_fail_all_closes_every_tree(tracker):
     tracker.check_invariants()
 
 
+def test_trees_opened_until_a_loss_fail_and_younger_ones_stay(tracker):
+    for now_us in (10, 20, 21):
+        open_one(tracker, now_us, now_us)
+    assert tracker.fail_open_since(20) == [10, 20]
+    assert tracker.fail_open_since(20) == []
+    assert tracker.open_count == 1
+    tracker.check_invariants()
+
+
+def test_tree_that_was_reset_after_the_loss_has_its_whole_timeout(tracker):
+    before, after = open_one(tracker, "before", 10)[0], open_one(tracker, "after", 10)[0]
+    reset = bytes([RESET])
+    tracker.settle(column(before), column(0), reset, distinct=True, now_us=20)
+    tracker.settle(column(after), column(0), reset, distinct=True, now_us=21)
+    assert tracker.fail_open_since(20) == ["before"]
+    for _ in range(EPOCHS_PER_TIMEOUT):
+        assert tracker.rotate() == []
+    assert tracker.rotate() == ["after"]
+
+
+def test_reset_of_an_earlier_tree_spares_no_later_tree_of_its_slot(tracker):
+    for number in range(64):
+        root = open_one(tracker, number, 10)[0]
+        tracker.settle(column(root), column(0), bytes([RESET]), distinct=True, now_us=30)
+        tracker.settle(column(root), column(0), bytes([FAIL]), distinct=True, now_us=30)
+    for number in range(64):
+        open_one(tracker, number, 40)
+    assert len(tracker.fail_open_since(40)) == 64
+
+
 @pytest.mark.parametrize("kind", [ACK, FAIL, RESET])
 @pytest.mark.parametrize("slot", [0, 63, 64, SLOT_MASK])
 def test_root_that_was_never_given_is_stale(tracker, kind, slot):
@@ -280,6 +310,8 @@ class Tree:
     age: int = 0
     edges: list[int] = field(default_factory=list)
     value: int = 0
+    touched_us: int = 0
+    """When it was opened, or reset last."""
 
 
 class TrackerMachine(RuleBasedStateMachine):
@@ -291,6 +323,7 @@ class TrackerMachine(RuleBasedStateMachine):
         self.closed: list[int] = []
         self.stale = 0
         self.numbers = 0
+        self.now_us = 0
 
     @initialize(seed=st.integers(0, 1000))
     def start(self, seed: int) -> None:
@@ -301,15 +334,15 @@ class TrackerMachine(RuleBasedStateMachine):
     def open(self, count: int) -> None:
         ids = list(range(self.numbers, self.numbers + count))
         self.numbers += count
-        roots, edges = self.tracker.open(ids, 0)
+        roots, edges = self.tracker.open(ids, self.now_us)
         for id_, root, edge in zip(ids, roots.tolist(), edges.tolist(), strict=True):
             assert root not in self.trees
-            self.trees[root] = Tree(id_, edges=[edge], value=edge)
+            self.trees[root] = Tree(id_, edges=[edge], value=edge, touched_us=self.now_us)
 
     @rule(copies=st.integers(1, 4))
     def open_copies(self, copies: int) -> None:
-        root, edges = self.tracker.open_copies(self.numbers, copies, 0)
-        tree = self.trees[root] = Tree(self.numbers, edges=edges)
+        root, edges = self.tracker.open_copies(self.numbers, copies, self.now_us)
+        tree = self.trees[root] = Tree(self.numbers, edges=edges, touched_us=self.now_us)
         for edge in edges:
             tree.value ^= edge
         self.numbers += 1
@@ -333,7 +366,7 @@ class TrackerMachine(RuleBasedStateMachine):
             column(*(xor for _, _, xor in entries)),
             b"" if kinds == (ACK,) else bytes(kind for kind, _, _ in entries),
             distinct=distinct,
-            now_us=0,
+            now_us=self.now_us,
         )
         # Columns of one kind settle at once, so a tree may end anywhere inside its run.
         assert sorted(settled.acked) == sorted(expected_acked)
@@ -366,6 +399,7 @@ class TrackerMachine(RuleBasedStateMachine):
                     self.trees[root].value ^= xor
                 elif kind == RESET:
                     self.trees[root].age = 0
+                    self.trees[root].touched_us = self.now_us
             for kind, root in dict.fromkeys((kind, root) for kind, root, _ in known):
                 if kind == FAIL or (kind == ACK and self.trees[root].value == 0):
                     (failed if kind == FAIL else acked).append(self._close(root))
@@ -381,6 +415,14 @@ class TrackerMachine(RuleBasedStateMachine):
             tree.age += 1
         old = [root for root, tree in self.trees.items() if tree.age > EPOCHS_PER_TIMEOUT]
         assert sorted(self.tracker.rotate()) == sorted([self._close(root) for root in old])
+
+    @rule(step_us=st.integers(1, 5), ago_us=st.integers(0, 12))
+    def fail_open_since(self, step_us: int, ago_us: int) -> None:
+        until_us = self.now_us - ago_us
+        hit = [root for root, tree in self.trees.items() if tree.touched_us <= until_us]
+        expected = sorted([self._close(root) for root in hit])
+        assert sorted(self.tracker.fail_open_since(until_us)) == expected
+        self.now_us += step_us
 
     @rule()
     def fail_all(self) -> None:
