@@ -1,0 +1,242 @@
+"""A topology that writes down what happened, so that a checker can say what was lost.
+
+    source --shuffle--> fan --fields(key)--> count --shuffle--> sink
+
+Source task i of n emits the ids i, i+n, i+2n, ... and emits again what failed. Each id becomes
+COPIES rows; row number id * COPIES + copy, key row % KEYS. The count task of a key gives each row
+the number of rows it has seen of that key. Parameters come from the environment of
+`heronshim submit`; components in other languages write the same files into LEDGER_FOLDER:
+
+source-<task>   24-byte records, little-endian u64: kind (EMIT, ACK, FAIL, GIVE_UP), id, time.
+                EMIT is written before the tuple leaves.
+sink-<task>     40-byte records of u64: row, key, count, life of the count task, time. Written
+                before the row is acked.
+lives           a line "<component> <task> <pid> <time>" whenever a task has opened, and
+                "<component> <task> <pid> <time> first" at its first tuple (sources: first emit).
+breaks          a line for each tuple that came out of order; empty when all is well.
+end             made by whoever wants sources to emit no new ids.
+
+Times are CLOCK_MONOTONIC nanoseconds, which all processes of a host share.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from heronshim.api import Bolt, Context, Grouping, Spout, Topology, Tuple
+
+COPIES = 3
+KEYS = 64
+EMIT, ACK, FAIL, GIVE_UP = 1, 2, 3, 4
+SOURCE_RECORD = struct.Struct("<QQQ")
+SINK_RECORD = struct.Struct("<QQQQQ")
+BURST_S = 0.05
+"""How much of its rate a source may catch up after a pause: little, so that a rate is a rate."""
+TAIL_RECORDS = 200_000
+"""What a source reads of its file after its death. An open id was emitted, again if it failed,
+within one message timeout, so the end of the file has it; a soak's whole file takes seconds."""
+LOOK_S = 0.1
+"""Between two looks for the file `end`."""
+
+
+class Writer:
+    """Appends to the files of a ledger. What it wrote outlives the process."""
+
+    def __init__(self, folder: str, context: Context) -> None:
+        self.folder = Path(folder)
+        self.task = context.task_id
+        self.who = f"{context.component_id} {context.task_id} {os.getpid()}"
+        self.life = time.monotonic_ns()
+        self._lives = self.open("lives")
+        self._breaks = self.open("breaks")
+        self._newest: dict[int, tuple[int, int]] = {}
+        self._began = False
+        self._line(self._lives, f"{self.who} {self.life}")
+
+    def open(self, name: str) -> int:
+        return os.open(self.folder / name, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+
+    def began(self) -> None:
+        """Note the first tuple of this life."""
+        if not self._began:
+            self._began = True
+            self._line(self._lives, f"{self.who} {time.monotonic_ns()} first")
+
+    def check_order(self, tup: Tuple, life: int, number: int) -> None:
+        """What one life of a task sent comes in its order, and nothing of it after a later life."""
+        newest = self._newest.get(tup.task, (0, 0))
+        if (life, number) <= newest:
+            self._line(self._breaks, f"{self.who} from {tup.task}: {life} {number} after {newest}")
+        else:
+            self._newest[tup.task] = life, number
+
+    @staticmethod
+    def _line(file: int, line: str) -> None:
+        os.write(file, line.encode() + b"\n")
+
+
+class Source(Spout):
+    """Replays what failed, and after its own death all that its file does not call acked."""
+
+    outputs = ("id", "life", "number")
+
+    def __init__(self, folder: str, per_s: float, attempts: int = 0) -> None:
+        """`attempts` at an id before it is given up; 0 = for ever."""
+        self._folder = folder
+        self._per_s = per_s
+        self._attempts = attempts
+
+    def open(self, config: Mapping[str, Any], context: Context) -> None:
+        self._writer = Writer(self._folder, context)
+        tasks = context.component_tasks[context.component_id]
+        self._step = len(tasks)
+        self._next = context.task_index
+        self._again: deque[int] = deque()
+        self._failures: dict[int, int] = {}
+        self._number = 0
+        self._resume(self._writer.folder / f"source-{context.task_id}")
+        self._file = self._writer.open(f"source-{context.task_id}")
+        self._tokens, self._then_s = 1.0, time.monotonic()
+        self._ended, self._look_s = False, 0.0
+
+    def _resume(self, file: Path) -> None:
+        if not file.exists():
+            return
+        size = SOURCE_RECORD.size
+        with file.open("rb") as records:
+            records.seek(max(0, file.stat().st_size // size - TAIL_RECORDS) * size)
+            data = records.read()
+        open_ids: dict[int, None] = {}
+        for kind, id_, _ in SOURCE_RECORD.iter_unpack(data[: len(data) // size * size]):
+            if kind == EMIT:
+                open_ids[id_] = None
+                self._next = max(self._next, id_ + self._step)
+            elif kind in (ACK, GIVE_UP):
+                open_ids.pop(id_, None)
+        self._again.extend(open_ids)
+
+    def next_tuple(self) -> None:
+        now_s = time.monotonic()
+        self._tokens += (now_s - self._then_s) * self._per_s
+        self._tokens = min(self._tokens, max(1.0, self._per_s * BURST_S))
+        self._then_s = now_s
+        if self._tokens < 1:
+            return
+        if self._again:
+            id_ = self._again.popleft()
+        elif self._is_ended(now_s):
+            return
+        else:
+            id_, self._next = self._next, self._next + self._step
+        self._tokens -= 1
+        self._number += 1
+        self._write(EMIT, id_)
+        self._writer.began()
+        self.emit([id_, self._writer.life, self._number], id=id_)
+
+    def _is_ended(self, now_s: float) -> bool:
+        if not self._ended and now_s >= self._look_s:
+            self._look_s = now_s + LOOK_S
+            self._ended = (self._writer.folder / "end").exists()
+        return self._ended
+
+    def ack(self, id: int) -> None:
+        self._failures.pop(id, None)
+        self._write(ACK, id)
+
+    def fail(self, id: int) -> None:
+        self._write(FAIL, id)
+        if self._attempts:
+            self._failures[id] = self._failures.get(id, 0) + 1
+            if self._failures[id] >= self._attempts:
+                self._write(GIVE_UP, id)
+                return
+        self._again.append(id)
+
+    def _write(self, kind: int, id_: int) -> None:
+        os.write(self._file, SOURCE_RECORD.pack(kind, id_, time.monotonic_ns()))
+
+
+class Fan(Bolt):
+    """Makes COPIES rows of each id."""
+
+    outputs = ("row", "key", "life", "number")
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def prepare(self, config: Mapping[str, Any], context: Context) -> None:
+        self._writer = Writer(self._folder, context)
+        self._number = 0
+
+    def execute(self, tup: Tuple) -> None:
+        writer = self._writer
+        writer.began()
+        id_, life, number = tup.values
+        writer.check_order(tup, life, number)
+        for row in range(id_ * COPIES, (id_ + 1) * COPIES):
+            self._number += 1
+            self.emit([row, row % KEYS, writer.life, self._number])
+
+
+class Count(Bolt):
+    """Counts the rows of each key."""
+
+    outputs = ("row", "key", "count", "life", "number")
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def prepare(self, config: Mapping[str, Any], context: Context) -> None:
+        self._writer = Writer(self._folder, context)
+        self._counts: dict[int, int] = {}
+        self._number = 0
+
+    def execute(self, tup: Tuple) -> None:
+        writer = self._writer
+        writer.began()
+        row, key, life, number = tup.values
+        writer.check_order(tup, life, number)
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        self._number += 1
+        self.emit([row, key, count, writer.life, self._number])
+
+
+class Sink(Bolt):
+    """Writes each row down."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+
+    def prepare(self, config: Mapping[str, Any], context: Context) -> None:
+        self._writer = Writer(self._folder, context)
+        self._file = self._writer.open(f"sink-{context.task_id}")
+
+    def execute(self, tup: Tuple) -> None:
+        writer = self._writer
+        writer.began()
+        row, key, count, life, number = tup.values
+        writer.check_order(tup, life, number)
+        os.write(self._file, SINK_RECORD.pack(row, key, count, life, time.monotonic_ns()))
+
+
+FOLDER = os.environ.get("LEDGER_FOLDER", "")
+PER_S = float(os.environ.get("LEDGER_PER_S", "2000"))
+TIMEOUT_S = float(os.environ.get("LEDGER_TIMEOUT_S", "3"))
+SOURCES = 2
+
+
+class Ledger(Topology):
+    """Two containers; each component's tasks are spread over both."""
+
+    options = {"containers": 2, "message_timeout_s": TIMEOUT_S}
+    source = Source.spec(parallelism=SOURCES, args={"folder": FOLDER, "per_s": PER_S / SOURCES})
+    fan = Fan.spec(parallelism=2, inputs=[source], args={"folder": FOLDER})
+    count = Count.spec(parallelism=2, inputs={fan: Grouping.fields("key")}, args={"folder": FOLDER})
+    sink = Sink.spec(parallelism=2, inputs=[count], args={"folder": FOLDER})
