@@ -1,16 +1,17 @@
 """The limit: the same frames through the same stream manager, without the rest of an instance.
 
-A bare instance process speaks the contract itself: link, credit, batches of 500 rows, outcomes.
-For each tuple it makes one no-op Python call on each side, no more: no emit, no choice of a task,
-no tuple object, no count. Rows are encoded and decoded with the same library, and for
-at-least-once the same tracker opens and settles a tree for each row (at most 5,000 open), and the
-bolt echoes the batch's columns. Everything around it (supervisor, stream manager, metrics manager,
-TMaster) is the real thing: the local scheduler starts this module in place of
-`heronshim.instance.main`.
+A bare instance process speaks the contract itself: link, credit, outcomes, and batches that close
+at the rows and bytes that an instance's do. For each tuple it makes one no-op Python call on each
+side, no more: no emit, no choice of a task, no tuple object, no count. Rows are encoded and decoded
+with msgspec, and for at-least-once the same tracker opens and settles a tree for each row (at most
+5,000 open), and the bolt echoes the batch's columns. Everything around it (supervisor, stream
+manager, metrics manager, TMaster) is the real thing: the local scheduler starts this module in
+place of `heronshim.instance.main`.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
 import time
 from itertools import cycle, repeat
@@ -21,6 +22,7 @@ import numpy as np
 import zmq
 
 from bench.topologies import start_sampling, word_list
+from heronshim.config import TopologyOptions
 from heronshim.core.codec.data import (
     decode_batch,
     decode_outcomes,
@@ -43,9 +45,10 @@ from heronshim.core.stream.ack_tracker import AckTracker
 from heronshim.core.stream.credit import CreditReceiver, CreditSender
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 from heronshim.core.stream.link import Hello, Role
+from heronshim.instance.main import GC_THRESHOLDS
+from heronshim.instance.spout_task import PENDING_PARTS
 
-BATCH_ROWS = 500
-PENDING_MAX = 5000
+PENDING_MAX = TopologyOptions().max_spout_pending
 FRAMES_PER_TURN = 64
 
 
@@ -79,9 +82,9 @@ class BareInstance:
         self._receiver = CreditReceiver()
         self._executed = 0
         rng = SystemRandom()
-        self._tracker = AckTracker(self.task, rng, PENDING_MAX + BATCH_ROWS)
-        self._rows = [[word] for word in word_list()[:BATCH_ROWS]]
-        self._ids = list(range(BATCH_ROWS))
+        self._tracker = AckTracker(self.task, rng, 2 * PENDING_MAX)
+        self._rows = [[word] for word in word_list()]
+        self._ids: list[int] = []
         self._targets = cycle((0,))
         self._waiting: tuple[int, bytes] | None = None
 
@@ -128,7 +131,15 @@ class BareInstance:
         elif frame.kind == Kind.PLAN:
             self._plan = plan = physical_plan_from_bytes(bytes(payload))
             self._tracked = plan.topology.options.get("delivery") == "at_least_once"
-            self._targets = cycle(plan.component_tasks()["count"])
+            targets = plan.component_tasks()["count"]
+            self._targets = cycle(targets)
+            options = TopologyOptions()
+            row_bytes = len(pack_rows(self._rows)) // len(self._rows)
+            rows = min(options.batch_rows, options.batch_bytes // row_bytes)
+            if self._tracked:
+                rows = min(rows, PENDING_MAX // (PENDING_PARTS * len(targets)))
+            self._rows = self._rows[:rows]
+            self._ids = list(range(rows))
 
     def _execute(self, frame: ReceivedFrame, payload: memoryview, now_ns: int) -> None:
         cost_bytes = frame_cost_bytes(len(payload))
@@ -144,16 +155,16 @@ class BareInstance:
 
     def _emit(self, now_ns: int) -> bool:
         if self._waiting is None:
-            if self._tracked and self._tracker.open_count > PENDING_MAX - BATCH_ROWS:
+            if self._tracked and self._tracker.open_count > PENDING_MAX - len(self._ids):
                 return False
-            for _ in repeat(None, BATCH_ROWS):
+            for _ in repeat(None, len(self._ids)):
                 no_op()
             blob = pack_rows(self._rows)
             roots = edges = b""
             if self._tracked:
                 root_column, edge_column = self._tracker.open(self._ids, now_ns // 1000)
                 roots, edges = root_column.tobytes(), edge_column.tobytes()
-            payload = encode_batch("words", "default", BATCH_ROWS, blob, b"", roots, edges)
+            payload = encode_batch("words", "default", len(self._ids), blob, b"", roots, edges)
             self._waiting = next(self._targets), payload
         task, payload = self._waiting
         if not self._credit.may_send(task):
@@ -174,6 +185,7 @@ class BareInstance:
 
 def main() -> None:
     """Read the start line from standard input and run."""
+    gc.set_threshold(*GC_THRESHOLDS)
     folder = Path(sys.argv[1])
     instance = BareInstance(ChildStart.read(sys.stdin.buffer))
     instance.sample_into(folder)

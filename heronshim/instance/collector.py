@@ -115,7 +115,7 @@ class SpoutCollector:
         self._task = task
         self._outbox = outbox
         self._tracked = tracked
-        self._id_lists: list[list[Any]] = []
+        self._tracked_batches: list[OpenBatch] = []
         self._streams = _Streams(task, outbox, {})
         self.emitted_elsewhere = 0
         """Emits that made no row: nobody consumes the stream."""
@@ -137,7 +137,7 @@ class SpoutCollector:
 
     def unflushed_tracked(self) -> int:
         """Tracked rows in open batches whose trees are not open yet."""
-        return sum([tracked_count(ids) for ids in self._id_lists])
+        return sum([tracked_count(batch.ids) for batch in self._tracked_batches])
 
     def take_emit_counts(self) -> dict[str, int]:
         """Return emits since the last report: stream -> count."""
@@ -229,8 +229,11 @@ class SpoutCollector:
         if not self._tracked:
             return self._streams.batch(route, target, count_ids=self._task.on_untracked_ids)
         batch = self._streams.batch(route, target, tracker=self._task.tracker)
-        if not any(batch.ids is known for known in self._id_lists):
-            self._id_lists.append(batch.ids)
+        if batch not in self._tracked_batches:
+            self._tracked_batches.append(batch)
+            limit = self._task.rows_limit(len(self._tracked_batches))
+            for each in self._tracked_batches:
+                each.rows_limit = limit
         return batch
 
     def _emit(

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 BATCH_BYTES_LIMIT = 32 << 20
 """A batch over this is split; a single row over this fails. Half of the largest frame."""
+ROWS_LIMIT = 65_535
+"""Rows of the largest batch."""
 FIRST_ROWS_MAX = 64
 """Rows of the first batch of a stream, before its row size is known."""
 
@@ -53,8 +55,8 @@ class OpenBatch:
     """
 
     __slots__ = (
-        "component", "count_ids", "emitted", "fields", "ids", "owner", "paired", "rows", "rows_max",
-        "source", "stream", "target", "tracker",
+        "component", "count_ids", "emitted", "fields", "ids", "owner", "paired", "rows",
+        "rows_limit", "rows_max", "source", "stream", "target", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -82,6 +84,9 @@ class OpenBatch:
         self.rows: list[Any] = []
         self.ids: list[Any] = []
         self.rows_max = FIRST_ROWS_MAX
+        """Rows that close it, by the size of the rows before."""
+        self.rows_limit = ROWS_LIMIT
+        """Rows that close it whatever their size."""
         self.emitted = 0
         """Rows that left."""
 
@@ -178,7 +183,8 @@ class Outbox:
         if not blob or len(blob) > BATCH_BYTES_LIMIT or not _all_sequences(batch, rows):
             self._close_one_by_one(batch, rows, ids, now_us)
             return
-        batch.rows_max = max(1, min(self._batch_rows, self._batch_bytes * count // len(blob)))
+        fitting_rows = self._batch_bytes * count // len(blob)
+        batch.rows_max = max(1, min(self._batch_rows, fitting_rows, batch.rows_limit))
         if batch.tracker is not None:
             counts, roots, edges = _open_trees(batch.tracker, ids, now_us)
         elif batch.paired:

@@ -13,6 +13,7 @@ from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, AckTracker
 from heronshim.core.stream.fail_fast import FailFast
 from heronshim.core.stream.histogram import bucket
 from heronshim.instance.collector import SpoutCollector
+from heronshim.instance.outbox import FIRST_ROWS_MAX, ROWS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,10 +30,12 @@ if TYPE_CHECKING:
     from heronshim.instance.routes import Route
     from heronshim.wire.v1.data_pb2 import Outcomes
 
-BURST_MAX = 512
+BURST_MAX = 2048
 """Calls of next_tuple between two looks at the socket."""
 BURST_NS = 400_000
 """About how long a burst may take, so that control frames wait no longer."""
+PENDING_PARTS = 3
+"""Batches that share the limit of pending trees, for each target: one is filled, one executed."""
 NS_PER_US = 1000
 
 
@@ -102,6 +105,12 @@ class SpoutTask:
     def pending(self) -> int:
         """Open trees and tracked rows that are not flushed."""
         return self.tracker.open_count + self.collector.unflushed_tracked()
+
+    def rows_limit(self, batches: int) -> int:
+        """Rows of one of so many batches: several are on their way before trees limit the spout."""
+        if not self._pending_max:
+            return ROWS_LIMIT
+        return max(FIRST_ROWS_MAX, self._pending_max // (PENDING_PARTS * batches))
 
     def step(self, now_ns: int, *, may_emit: bool) -> bool:
         """Deliver outcomes, then call next_tuple; return whether anything happened."""

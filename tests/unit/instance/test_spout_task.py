@@ -126,6 +126,14 @@ class TestPending:
             runtime.step(loop.now_ns)
         assert runtime.spout_pending() == loop.one("s").number == 50
 
+    @pytest.mark.parametrize(("sinks", "rows"), [(1, 400), (3, 133)])
+    def test_limit_is_shared_by_batches_on_their_way(self, sinks, rows):
+        loop = make_loop(Source, max_spout_pending=1200, sinks=sinks)
+        turn(loop)
+        sizes = [len(sent.rows) for sent in loop.sent if sent.kind is Kind.DATA]
+        assert max(sizes) <= rows
+        assert sinks > 1 or max(sizes) == rows
+
     def test_limit_is_no_limit_where_acks_come_at_emit(self):
         loop = make_loop(source(limit=500), max_spout_pending=10, delivery="at_most_once")
         loop.run()
