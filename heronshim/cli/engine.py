@@ -11,7 +11,7 @@ from heronshim.cli.settings import Settings, read_settings
 from heronshim.core.io.launch_file import read_launch
 from heronshim.core.io.state_layout import TopologyNodes, topology_names
 from heronshim.core.spi import registry
-from heronshim.errors import StateError
+from heronshim.errors import NotFoundError, StateError, nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,6 +108,18 @@ class Running:
     def name(self) -> str:
         """Its name."""
         return self.record.name
+
+    def check_component(self, component: str) -> None:
+        """Check that it has this component.
+
+        Raises:
+            NotFoundError: it has not; names the nearest.
+        """
+        known = [item.id for item in self.topology.components]
+        if component not in known:
+            names = ", ".join(known)
+            msg = f'topology "{self.name}" has no component "{component}"; it has: {names}.'
+            raise NotFoundError(msg + nearest(component, known))
 
     def launch(self) -> Launch:
         """Return how its containers are started; raises NotFoundError, StateError."""

@@ -7,7 +7,6 @@ import re
 import sys
 import time
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,6 +23,7 @@ from heronshim.cli.output import (
     print_line,
     wants_json,
 )
+from heronshim.cli.words import since_moment
 from heronshim.errors import ConfigError, NotFoundError, nearest
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 FOLLOW_POLL_S = 0.2
 LINES = 200
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -117,15 +115,7 @@ def _oldest(since: str) -> str:
     """Return the time of the oldest line wanted as logs write it; empty for any."""
     if not since:
         return ""
-    match = _DURATION.fullmatch(since)
-    if match is None:
-        msg = f'--since must be a number with s, m, h or d, such as 5m, not "{since}"'
-        raise ConfigError(msg)
-    try:
-        moment = datetime.now(UTC) - timedelta(seconds=float(match[1]) * _SECONDS[match[2]])
-    except OverflowError as error:
-        msg = f"--since {since} lies before all time; give fewer"
-        raise ConfigError(msg) from error
+    moment = since_moment(since)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
@@ -141,11 +131,7 @@ def _processes(
         running = engine.find(topology)
         plans = [plan for item in running.packing_plan.containers for plan in item.processes]
         found = {plan.id for plan in plans if plan.component == component}
-        known = [item.id for item in running.topology.components]
-        if not found:
-            msg = f'topology "{topology}" has no component "{component}"; it has: '
-            msg += f"{', '.join(known)}.{nearest(component, known)}"
-            raise NotFoundError(msg)
+        running.check_component(component)
     else:
         found = set()
     if process:

@@ -36,7 +36,10 @@ def ask(
     *,
     container: int = ALL_CONTAINERS,
     component: str = "",
+    since_ms: int = 0,
 ) -> CommandReply:
     """Give one command to a TMaster and return its answer; see `ControlClient.call`."""
     with connect(running) as client:
-        return client.ask(kind, ASK_TIMEOUT_S, container=container, component=component)
+        return client.ask(
+            kind, ASK_TIMEOUT_S, container=container, component=component, since_ms=since_ms
+        )

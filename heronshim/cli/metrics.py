@@ -12,7 +12,7 @@ import typer
 from heronshim.cli.board import COLUMNS, Board, cells
 from heronshim.cli.engine import Engine
 from heronshim.cli.master import ASK_TIMEOUT_S, ask, connect
-from heronshim.cli.names import NameArgument
+from heronshim.cli.names import ComponentOption, NameArgument
 from heronshim.cli.output import (
     JsonOption,
     Output,
@@ -26,16 +26,13 @@ from heronshim.cli.output import (
 )
 from heronshim.core.master.component_rows import component_rows
 from heronshim.core.master.messages import CommandKind
-from heronshim.errors import DeadlineError, NotFoundError, RemoteProtocolError, nearest
+from heronshim.errors import DeadlineError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from heronshim.cli.engine import Running
     from heronshim.core.master.messages import MetricsSnapshot
     from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 
-ComponentOption = Annotated[
-    str, typer.Option("--component", "-c", help="Only this component.", show_default=False)
-]
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -77,7 +74,8 @@ def metrics(
     """Show metrics once: totals since the start, newest gauges, rates and quantiles."""
     with Engine.open() as engine:
         running = engine.find(topology)
-        _check_component(running, component)
+        if component:
+            running.check_component(component)
         snapshot = _snapshot(running, component)
     if wants_json(output, json):
         print_json(
@@ -114,7 +112,8 @@ def errors(
     """Show errors of user code, grouped by cause, newest first."""
     with Engine.open() as engine:
         running = engine.find(topology)
-        _check_component(running, component)
+        if component:
+            running.check_component(component)
         found = ask(running, CommandKind.ERRORS, component=component).errors
     if wants_json(output, json):
         print_json({"topology": topology, "errors": [asdict(error) for error in found]})
@@ -147,14 +146,6 @@ def _top_live(running: Running, interval_s: float) -> None:
             if snapshot is not None:
                 board.show(snapshot)
             time.sleep(interval_s)
-
-
-def _check_component(running: Running, component: str) -> None:
-    known = [item.id for item in running.topology.components]
-    if component and component not in known:
-        names = ", ".join(known)
-        msg = f'topology "{running.name}" has no component "{component}"; it has: {names}.'
-        raise NotFoundError(msg + nearest(component, known))
 
 
 def _rows_value(running: Running, snapshot: MetricsSnapshot) -> dict[str, Any]:

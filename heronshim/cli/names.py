@@ -50,3 +50,6 @@ NameArgument = Annotated[
 DefinitionArgument = Annotated[
     str, typer.Argument(metavar="FILE[:CLASS]", help="file.py, file.py:Class or module:Class.")
 ]
+ComponentOption = Annotated[
+    str, typer.Option("--component", "-c", help="Only this component.", show_default=False)
+]

@@ -81,6 +81,7 @@ def wait_for(look: Callable[[], Any], what: str) -> Any:
     return found
 
 
+@pytest.mark.timeout(900)
 def test_life_of_a_topology(run: Run, small: str) -> None:
     submitted = value(run("submit", small, "--json"))
     assert set(submitted) == {"topology", "id", "containers", "tasks", "warnings"}
@@ -105,6 +106,13 @@ def test_life_of_a_topology(run: Run, small: str) -> None:
     shown = run("errors", "Small").stdout
     assert "KeyError: 'twenty\\x1b[31m'" in shown.replace("\\\\", "\\")
     assert "\x1b" not in shown
+
+    events = value(run("events", "Small", "--json"))["events"]
+    kinds = {event["kind"] for event in events}
+    assert {"process_started", "process_joined", "leader_taken", "plan_stored"} <= kinds
+    assert [event["time_ms"] for event in events] == sorted(event["time_ms"] for event in events)
+    assert [event["process"] for event in events if event["kind"] == "leader_taken"] == ["tmaster"]
+    assert "active, plan epoch 1" in run("events", "Small", "--kind", "plan_stored").stdout
 
     rows = {row["component"]: row for row in value(run("top", "Small", "--json"))["components"]}
     assert rows["ticks"]["emit_count"] > 0

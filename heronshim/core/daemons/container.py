@@ -46,7 +46,7 @@ from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.errors import ConfigError, DeadlineError, HeronshimError, SchedulerError, StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from heronshim.core.plan.physical import ProcessPlan
 
@@ -165,8 +165,7 @@ class Supervisor:
         self._record(
             "INFO",
             EventKind.CONTAINER_STARTED,
-            pid=os.getpid(),
-            generation=self._start.generation,
+            numbers={"pid": os.getpid(), "generation": self._start.generation},
         )
         while True:
             now_ns = time.monotonic_ns()
@@ -222,15 +221,12 @@ class Supervisor:
             return
         self._selector.register(process.output, selectors.EVENT_READ, process)
         self._selector.register(process.pidfd, selectors.EVENT_READ, process)
-        is_first = process.starts == 1
-        self._record(
-            "INFO",
-            EventKind.PROCESS_STARTED if is_first else EventKind.PROCESS_REPLACED,
-            process.spec,
-            pid=process.pid,
-            incarnation=start.incarnation,
-            restarts=process.starts - 1,
-        )
+        numbers: dict[str, float] = {"pid": process.pid, "incarnation": start.incarnation}
+        if process.starts == 1:
+            self._record("INFO", EventKind.PROCESS_STARTED, process.spec, numbers=numbers)
+        else:
+            numbers["restarts"] = process.starts - 1
+            self._record("INFO", EventKind.PROCESS_REPLACED, process.spec, numbers=numbers)
 
     def _child_start(self, spec: ProcessSpec) -> ChildStart:
         incarnation = self._incarnations.next()
@@ -260,7 +256,7 @@ class Supervisor:
         kind, level = _end_kind(death, process)
         cause = death.cause
         process.write_log(event_line(level, kind, process=death.process, cause=cause, **numbers))
-        self._record(level, kind, process.spec, cause, death.output_tail, **numbers)
+        self._record(level, kind, process.spec, cause, death.output_tail, numbers)
         if process is self._package and process.state is ProcessState.DONE:
             for instance in self._instances:
                 instance.allow()
@@ -317,12 +313,12 @@ class Supervisor:
         spec: ProcessSpec | None = None,
         cause: str = "",
         detail: str = "",
-        **numbers: float,
+        numbers: Mapping[str, float] | None = None,
     ) -> None:
         """Write an event to the supervisor's log and to the file that is read by others."""
         shown = {"process": spec.id} if spec else {}
         shown |= {"cause": cause} if cause else {}
-        log_event(level, kind, container=self._start.container, **shown, **numbers)
+        log_event(level, kind, container=self._start.container, **shown, **(numbers or {}))
         self._buffer.add(
             kind,
             process=spec.id if spec else "",

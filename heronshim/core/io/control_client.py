@@ -88,9 +88,11 @@ class ControlClient:
         *,
         container: int = ALL_CONTAINERS,
         component: str = "",
+        since_ms: int = 0,
     ) -> CommandReply:
         """Make a command with a fresh request id and call it; see `call`."""
-        return self.call(Command(secrets.token_hex(16), kind, container, component), timeout_s)
+        request_id = secrets.token_hex(16)
+        return self.call(Command(request_id, kind, container, component, since_ms), timeout_s)
 
     def call(self, command: Command, timeout_s: float) -> CommandReply:
         """Send a command until it is answered; return the answer of a command that was done.

@@ -43,6 +43,8 @@ WRONG = {
     "top of what is not": (["top", "nope"], NOT_FOUND, 'no topology named "nope"'),
     "errors of what is not": (["errors", "nope"], NOT_FOUND, 'no topology named "nope"'),
     "logs of what is not": (["logs", "nope"], NOT_FOUND, 'no topology named "nope"'),
+    "events of what is not": (["events", "nope"], NOT_FOUND, 'no topology named "nope"'),
+    "wrong age of events": (["events", "nope", "--since", "5x"], USAGE, "such as 5m"),
     "plan of what is not": (["plan", "nope"], NOT_FOUND, 'no topology named "nope"'),
     "wrong pattern": (["logs", "nope", "--grep", "("], USAGE, "regular expression"),
     "wrong age": (["logs", "nope", "--since", "yesterday"], USAGE, "such as 5m"),
