@@ -240,7 +240,7 @@ def record() -> Record:
         lines = Process(context, f"lines-{ids['lines']}", ids["lines"], spout)
         _exchange(manager, [lines, split, count])
         assert spout.acked == ["line-1"], "the tree of the line is not complete"
-        manager.links.heartbeat()
+        manager.links.heartbeat(0)
         _exchange(manager, [split])
         split.end()
         _exchange(manager, [split])

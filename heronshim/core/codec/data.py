@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from heronshim.core.codec.link import parse
+from heronshim.core.codec.reading import parse
 from heronshim.errors import RemoteProtocolError, ValueEncodingError
 from heronshim.wire.v1 import data_pb2
 

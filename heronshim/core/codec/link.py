@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from google.protobuf.message import DecodeError, Message
-
+from heronshim.core.codec.reading import parse
+from heronshim.core.stream.frame import CONTROL_BYTES_MAX
 from heronshim.core.stream.link import Hello, Role
 from heronshim.core.stream.loss import LossNotice
 from heronshim.errors import ErrorCode, RemoteProtocolError
@@ -14,23 +14,7 @@ from heronshim.wire.v1 import link_pb2
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Decoded = TypeVar("Decoded", bound=Message)
 NOTICE_ID_CHARACTERS_MAX = 200
-
-
-def parse(kind: type[Decoded], payload: bytes | memoryview) -> Decoded:
-    """Return a message of `kind`.
-
-    Raises:
-        RemoteProtocolError: the bytes are not one; names the message.
-    """
-    message = kind()
-    try:
-        message.ParseFromString(bytes(payload))
-    except DecodeError as error:
-        msg = f"{kind.DESCRIPTOR.name} of {len(payload)} bytes cannot be read: {error}"
-        raise RemoteProtocolError(msg) from error
-    return message
 
 
 def encode_hello(hello: Hello) -> bytes:
@@ -55,7 +39,7 @@ def decode_hello(payload: bytes | memoryview) -> Hello:
     Raises:
         RemoteProtocolError: it is damaged, or its role is unknown.
     """
-    message = parse(link_pb2.Hello, payload)
+    message = parse(link_pb2.Hello, payload, CONTROL_BYTES_MAX)
     try:
         role = Role(message.role)
     except ValueError as error:
@@ -93,7 +77,7 @@ def encode_error(code: ErrorCode, message: str, *, retryable: bool = False) -> b
 
 def decode_error(payload: bytes | memoryview) -> tuple[ErrorCode, str, bool]:
     """Return (code, message, retryable); an unknown code reads as INTERNAL."""
-    message = parse(link_pb2.Error, payload)
+    message = parse(link_pb2.Error, payload, CONTROL_BYTES_MAX)
     try:
         code = ErrorCode(message.code)
     except ValueError:
@@ -113,7 +97,7 @@ def decode_credit(payload: bytes | memoryview) -> list[tuple[int, int]]:
     Raises:
         RemoteProtocolError: it is damaged, or its columns differ in length.
     """
-    message = parse(link_pb2.Credit, payload)
+    message = parse(link_pb2.Credit, payload, CONTROL_BYTES_MAX)
     if len(message.tasks) != len(message.bytes):
         msg = f"Credit has {len(message.tasks)} tasks and {len(message.bytes)} byte counts"
         raise RemoteProtocolError(msg)
@@ -130,7 +114,7 @@ def encode_credit_request(wanted: Mapping[int, int]) -> bytes:
 
 def decode_credit_request(payload: bytes | memoryview) -> list[int]:
     """Return the tasks that credit is asked for."""
-    return list(parse(link_pb2.CreditRequest, payload).tasks)
+    return list(parse(link_pb2.CreditRequest, payload, CONTROL_BYTES_MAX).tasks)
 
 
 def encode_heartbeat(last_sequence: int) -> bytes:
@@ -140,7 +124,7 @@ def encode_heartbeat(last_sequence: int) -> bytes:
 
 def decode_heartbeat(payload: bytes | memoryview) -> int:
     """Return the sequence number of the last frame the peer sent before."""
-    return parse(link_pb2.LinkHeartbeat, payload).last_sequence
+    return parse(link_pb2.LinkHeartbeat, payload, CONTROL_BYTES_MAX).last_sequence
 
 
 def encode_bye(last_sequence: int, reason: str) -> bytes:
@@ -169,7 +153,7 @@ def decode_loss_notice(payload: bytes | memoryview) -> LossNotice:
     Raises:
         RemoteProtocolError: it is damaged, or has no id.
     """
-    message = parse(link_pb2.LossNotice, payload)
+    message = parse(link_pb2.LossNotice, payload, CONTROL_BYTES_MAX)
     return LossNotice(
         _notice_id(message.id),
         tuple(message.sources),
@@ -189,7 +173,7 @@ def decode_loss_notice_ack(payload: bytes | memoryview) -> str:
     Raises:
         RemoteProtocolError: it is damaged, or has no id.
     """
-    return _notice_id(parse(link_pb2.LossNoticeAck, payload).id)
+    return _notice_id(parse(link_pb2.LossNoticeAck, payload, CONTROL_BYTES_MAX).id)
 
 
 def _notice_id(id_: str) -> str:

@@ -29,6 +29,7 @@ from heronshim.core.master.messages import (
     StmgrRegister,
     TopologyStatus,
 )
+from heronshim.core.stream.frame import CONTROL_BYTES_MAX
 from heronshim.errors import ErrorCode, RemoteProtocolError
 from heronshim.wire.v1 import master_pb2 as wire
 
@@ -61,7 +62,7 @@ def register_from_bytes(data: bytes) -> StmgrRegister:
     Raises:
         RemoteProtocolError: damaged bytes, or no container or endpoint.
     """
-    message = parse(wire.StmgrRegister, data)
+    message = parse(wire.StmgrRegister, data, CONTROL_BYTES_MAX)
     return StmgrRegister(
         container=positive(message.container, "StmgrRegister.container"),
         host=message.host,
@@ -96,7 +97,7 @@ def heartbeat_from_bytes(data: bytes) -> StmgrHeartbeat:
     Raises:
         RemoteProtocolError: damaged bytes or no container.
     """
-    message = parse(wire.StmgrHeartbeat, data)
+    message = parse(wire.StmgrHeartbeat, data, CONTROL_BYTES_MAX)
     return StmgrHeartbeat(
         container=positive(message.container, "StmgrHeartbeat.container"),
         plan_epoch=message.plan_epoch,
@@ -129,7 +130,7 @@ def command_from_bytes(data: bytes) -> Command:
     Raises:
         RemoteProtocolError: damaged bytes, no request id, or an unknown kind.
     """
-    message = parse(wire.Command, data)
+    message = parse(wire.Command, data, CONTROL_BYTES_MAX)
     return Command(
         request_id=required_text(message.request_id, "Command.request_id"),
         kind=_COMMANDS.member(message.kind, "Command.kind"),

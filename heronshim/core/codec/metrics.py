@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from heronshim.core.codec.events import event_from_message, event_to_message
 from heronshim.core.codec.reading import parse, required_text, serialize
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
+from heronshim.core.stream.frame import METRICS_BYTES_MAX
 from heronshim.core.stream.histogram import BUCKET_MAX
 from heronshim.errors import RemoteProtocolError
 from heronshim.wire.v1 import metrics_pb2 as wire
@@ -33,7 +34,7 @@ def metrics_from_bytes(data: bytes, topology: str) -> MetricsRecord:
     Raises:
         RemoteProtocolError: damaged bytes, or a missing or unknown field; names it.
     """
-    return metrics_from_message(parse(wire.MetricsReport, data), topology)
+    return metrics_from_message(parse(wire.MetricsReport, data, METRICS_BYTES_MAX), topology)
 
 
 def metrics_to_message(record: MetricsRecord) -> wire.MetricsReport:

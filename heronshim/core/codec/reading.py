@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from heronshim.errors import LocalProtocolError, RemoteProtocolError
+from heronshim.errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+NO_LIMIT = 1 << 62
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -48,15 +49,20 @@ class EnumCodec(Generic[Member]):
         return found
 
 
-def parse(kind: type[AnyMessage], data: bytes) -> AnyMessage:
+def parse(
+    kind: type[AnyMessage], data: bytes | memoryview, bytes_max: int = NO_LIMIT
+) -> AnyMessage:
     """Return the message in `data`.
 
     Raises:
-        RemoteProtocolError: the bytes are not such a message.
+        RemoteProtocolError: the bytes are not such a message, or more than `bytes_max`.
     """
+    if len(data) > bytes_max:
+        msg = f"{kind.__name__}: {len(data)} bytes; at most {bytes_max} are allowed"
+        raise RemoteProtocolError(msg, ErrorCode.TOO_LARGE)
     message = kind()
     try:
-        message.ParseFromString(data)
+        message.ParseFromString(bytes(data))
     except DecodeError as error:
         msg = f"{kind.__name__}: {len(data)} bytes are not such a message ({error})"
         raise RemoteProtocolError(msg) from None

@@ -23,6 +23,7 @@ from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
+from heronshim.core.io.connections import allow_many_connections
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
@@ -40,7 +41,7 @@ from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
-from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
+from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -70,9 +71,8 @@ class StreamManager:
         self._context, self._poller = around.context, around.poller
         self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         self._router = router(self._context)
-        self._router.bind(start.endpoint)
-        self._poller.register(self._router, zmq.POLLIN)
         self._links = RouterLinks(self._router, self._secret, launch.topology_id, self._admit)
+        self._bind()
         self._local: dict[str, tuple[int, ...]] = {
             process.id: process.tasks for process in (start.plan.processes if start.plan else ())
         }
@@ -108,6 +108,8 @@ class StreamManager:
         self._tick(now_ns)
         if self._router in ready:
             self._read_router(now_ns)
+        if self._links.connections.monitor in ready:
+            self._links.connections.look(now_ns)
         for container, peer in list(self._peers.items()):
             if peer.may_have_news(ready):
                 self._read_peer(container, peer, now_ns)
@@ -124,6 +126,15 @@ class StreamManager:
             *(peer.next_deadline_ns() for peer in self._peers.values()),
         )
         return max(0, min(200, (due_ns - self._now_ns()) // 1_000_000 + 1))
+
+    def _bind(self) -> None:
+        try:
+            self._router.bind(self._start.endpoint)
+        except zmq.ZMQError as error:
+            msg = f"socket {self._start.endpoint} cannot be bound: {error}"
+            raise StateError(msg) from error
+        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._links.connections.monitor, zmq.POLLIN)
 
     # ---- frames in ----
 
@@ -217,13 +228,19 @@ class StreamManager:
                 return ErrorCode.TASK, f'"{hello.process}" has tasks {tasks}, not {hello.tasks}'
             return None
         if hello.role is Role.METRICSMGR and hello.tasks == (METRICSMGR_TASK,):
+            own = f"metricsmgr-{self._start.container}"
+            fits = hello.process == own
+        else:
+            fits = (
+                hello.role is Role.STMGR
+                and not hello.tasks
+                and hello.process.rpartition("-")[0] == "stmgr"
+            )
+        if fits:
             return None
-        if hello.role is Role.STMGR and not hello.tasks:
-            return None
-        return (
-            ErrorCode.TASK,
-            f"a {hello.role.name.lower()} with tasks {hello.tasks} has no place here",
-        )
+        role = hello.role.name.lower()
+        message = f'"{hello.process}", a {role} with {len(hello.tasks)} tasks, has no place here'
+        return ErrorCode.TASK, message
 
     def _on_links_changed(self) -> None:
         """Take ends before joins: a replaced link ends as its successor joins."""
@@ -357,7 +374,7 @@ class StreamManager:
         for link in (self._master, *self._peers.values()):
             link.tick(now_ns)
         if self._is_due("heartbeat", HEARTBEAT_MS * 1_000_000, now_ns):
-            self._links.heartbeat()
+            self._links.heartbeat(now_ns)
             if self._links.ended:
                 self._on_links_changed()
         if self._is_due("register", REGISTER_HEARTBEAT_NS, now_ns):
@@ -389,6 +406,7 @@ class StreamManager:
             "stale_frame_count": links.stale_frame_count,
             "bad_frame_count": links.bad_frame_count,
             "event_dropped_count": self._events.dropped_count,
+            "closed_connection_count": links.connections.closed_count,
         }
         record = MetricsRecord(
             topology=self._start.launch.topology,
@@ -412,7 +430,7 @@ class StreamManager:
         for link in (self._master, *self._peers.values()):
             link.close("stopped", now_ns)
         self._manager.close()
-        self._router.close()
+        self._links.close()
         self._context.term()
         log_event("INFO", "stmgr_stopped", container=self._start.container)
 
@@ -420,6 +438,7 @@ class StreamManager:
 def main() -> int:
     """Read the start from standard input and run."""
     stop = setup_daemon()
+    allow_many_connections()
     try:
         start = ChildStart.read(sys.stdin.buffer)
         launch = start.launch

@@ -28,6 +28,7 @@ from heronshim.core.codec.plan import physical_plan_to_bytes
 from heronshim.core.daemons.scheduler_thread import SchedulerThread
 from heronshim.core.daemons.tmaster_admission import admit, allowed_kind
 from heronshim.core.io.child import ChildStart
+from heronshim.core.io.connections import allow_many_connections
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
@@ -122,12 +123,12 @@ class TMasterDaemon:
         self._happened = EventBuffer(*me, around.wall_ms)
         self._note(EventKind.LEADER_TAKEN, numbers={"leader_epoch": leadership.epoch})
         self._router = router(self._context)
+        self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
         try:
             self._router.bind(start.endpoint)
         except zmq.ZMQError as error:
             msg = f"socket {start.endpoint} cannot be bound: {error}"
             raise StateError(msg) from error
-        self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
         self._open_links: dict[int, InboundLink] = {}
         self._scheduler = scheduler
         self._events: deque[Event] = deque([Started()])
@@ -138,7 +139,8 @@ class TMasterDaemon:
 
     def run(self, stop: StopRequest) -> int:
         """Run until asked to stop or fenced; return the exit code."""
-        for wakes in (self._router, self._scheduler.fileno(), stop.fileno()):
+        monitor = self._links.connections.monitor
+        for wakes in (self._router, monitor, self._scheduler.fileno(), stop.fileno()):
             self._poller.register(wakes, zmq.POLLIN)
         while not stop.requested and not self.failure:
             self.turn()
@@ -151,6 +153,7 @@ class TMasterDaemon:
         """Read what has come and do what is due; blocks for the state manager only."""
         now_ns = self._now_ns()
         self._read_frames(now_ns)
+        self._links.connections.look(now_ns)
         self._events.extend(self._scheduler.take_answers())
         self._tick(now_ns)
         self._handle_events(now_ns)
@@ -171,7 +174,7 @@ class TMasterDaemon:
     def close(self) -> None:
         """Release sockets and the scheduler's thread."""
         self._scheduler.stop()
-        self._router.close()
+        self._links.close()
         self._context.destroy(linger=0)
 
     def _make_machine(self) -> TMaster:
@@ -358,7 +361,7 @@ class TMasterDaemon:
     def _tick(self, now_ns: int) -> None:
         if now_ns >= self._link_heartbeat_ns:
             self._link_heartbeat_ns = now_ns + LINK_HEARTBEAT_NS
-            self._links.heartbeat()
+            self._links.heartbeat(now_ns)
             self._take_link_changes()
         if now_ns >= self._state_poll_ns:
             self._state_poll_ns = now_ns + STATE_POLL_NS
@@ -399,6 +402,7 @@ class TMasterDaemon:
                     "refused_hello_count": self._links.refused_hello_count,
                     "stale_frame_count": self._links.stale_frame_count,
                     "bad_frame_count": self._links.bad_frame_count,
+                    "closed_connection_count": self._links.connections.closed_count,
                     "metrics_dropped_count": self._metrics.dropped_count,
                 }
             ),
@@ -476,6 +480,7 @@ def run(start: ChildStart, stop: StopRequest) -> int:
 def main(argv: Sequence[str] = ()) -> int:
     """Run from the start line in the file named first, or on standard input; return exit code."""
     stop = setup_daemon()
+    allow_many_connections()
     try:
         if argv:
             start = ChildStart.from_json(Path(argv[0]).read_bytes())

@@ -273,7 +273,12 @@ class DealerLink:
 
     def _read(self, header: zmq.Frame, now_ns: int) -> ReceivedFrame | None:
         """Return a frame of the owner's; None for one of the link's own."""
-        payload = self._socket.recv(NOW, copy=False) if header.more else None  # type: ignore[union-attr]
+        try:
+            payload = self._socket.recv(NOW, copy=False) if header.more else None  # type: ignore[union-attr]
+        except zmq.Again as error:
+            # libzmq drops what is unread of a connection that ended, also the rest of a frame.
+            msg = "connection closed by the peer within a frame"
+            raise RemoteProtocolError(msg) from error
         if payload is None or payload.more or len(header) != HEADER.size:
             msg = f"frame is not a header of {HEADER.size} bytes and a payload"
             raise RemoteProtocolError(msg)

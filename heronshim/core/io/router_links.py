@@ -4,10 +4,15 @@ A connection speaks for nobody until its hello is verified. A hello binds the co
 process; a newer incarnation or attempt of the process unbinds the older connection, whose frames
 are dropped and counted from then on. (Fixed ZeroMQ identities were measured to fail here: a
 replacement is ignored while the stopped old process lives.)
+
+A token is good for one process and incarnation, and each of their attempts for one hello: what
+was seen is not taken again, an older incarnation not at all, and a bye is an incarnation's last
+word. A connection that is refused, or replaced, is closed.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,6 +26,7 @@ from heronshim.core.codec.link import (
     encode_heartbeat,
     encode_hello_ack,
 )
+from heronshim.core.io.connections import Connection, Connections
 from heronshim.core.io.sockets import FRAME_BYTES_MAX, NOW, NOW_AND_MORE
 from heronshim.core.io.tokens import token_matches
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
@@ -31,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEARTBEAT_MS = 200
+ATTEMPT_MAX = (1 << 32) - 1
+PROCESSES_KEPT = 100_000
+"""Processes whose newest attempt is remembered; each command of a person is one."""
 
 
 @dataclass(slots=True)
@@ -42,6 +51,8 @@ class InboundLink:
     identity: bytes
     """The ROUTER's own name of the connection."""
     hello: Hello
+    connection: Connection | None
+    """None when the transport does not tell."""
     watch: SequenceWatch = field(default_factory=SequenceWatch)
     sent: int = 0
     """Sequence number of the last frame sent."""
@@ -71,13 +82,18 @@ class RouterLinks:
         topology_id: str,
         admit: Callable[[Hello], tuple[ErrorCode, str] | None],
     ) -> None:
-        """`admit` judges a hello whose token is right: None, or why it is refused."""
+        """Take a socket that is not bound yet.
+
+        `admit` judges a hello whose token is right: None, or why it is refused.
+        """
         self._socket = socket
+        self.connections = Connections(socket)
         self._secret = secret
         self._topology_id = topology_id
         self._admit = admit
         self._by_identity: dict[bytes, InboundLink] = {}
-        self._newest: dict[str, tuple[int, int]] = {}
+        self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
+        """(incarnation, attempt) of each process's last good hello."""
         self._by_process: dict[str, InboundLink] = {}
         self._numbers = 0
         self.refused_hello_count = 0
@@ -102,21 +118,20 @@ class RouterLinks:
         socket = self._socket
         while True:
             try:
+                # A ROUTER puts the identity before whatever came, at least one part.
                 identity = socket.recv(NOW)
+                header = socket.recv(NOW, copy=False)
+                payload = socket.recv(NOW, copy=False) if header.more else None
             except zmq.Again:
                 return None
-            # A ROUTER puts the identity before whatever came, at least one part.
-            header = socket.recv(NOW, copy=False)
-            payload = socket.recv(NOW, copy=False) if header.more else None
             if payload is None or payload.more or len(header) != HEADER.size:
                 part = payload
                 while part is not None and part.more:
                     part = socket.recv(NOW, copy=False)
-                self._bad(
-                    identity, ErrorCode.MALFORMED, "a frame is a 24-byte header and a payload"
-                )
+                message = "a frame is a 24-byte header and a payload"
+                self._bad(identity, header, now_ns, ErrorCode.MALFORMED, message)
                 continue
-            frame = self._read(identity, header.buffer, payload, now_ns)
+            frame = self._read(identity, header, payload, now_ns)
             if frame is not None:
                 return frame
 
@@ -150,31 +165,42 @@ class RouterLinks:
 
     def refuse(self, link: InboundLink, code: ErrorCode, message: str) -> None:
         """The owner cannot read a frame of a link: say so and end the link."""
-        self._bad(link.identity, code, message)
+        self.bad_frame_count += 1
+        self._answer(link.identity, code, message)
+        self.end(link, message)
 
-    def heartbeat(self) -> None:
-        """Send a link heartbeat on every link; links whose peers are gone end."""
+    def heartbeat(self, now_ns: int) -> None:
+        """Send a link heartbeat on every link; links whose peers are gone end.
+
+        Closes connections that have said no hello for too long.
+        """
+        self.connections.look(now_ns)
         for link in self.links():
             self.send(link, Kind.HEARTBEAT, encode_heartbeat(link.sent))
 
+    def close(self) -> None:
+        """Close the socket."""
+        self.connections.close()
+        self._socket.close()
+
     def end(self, link: InboundLink, cause: str) -> None:
-        """Unbind a link: its further frames are stale."""
+        """Unbind a link and close its connection soon: its further frames are stale."""
         if self._by_identity.pop(link.identity, None) is None:
             return
+        if link.connection is not None:
+            self.connections.dismiss(link.connection, link.heard_ns)
         if self._by_process.get(link.hello.process) is link:
             del self._by_process[link.hello.process]
         self.ended.append((link, cause))
 
     def _read(
-        self, identity: bytes, header: memoryview, payload: zmq.Frame, now_ns: int
+        self, identity: bytes, header: zmq.Frame, payload: zmq.Frame, now_ns: int
     ) -> InboundFrame | None:
-        version, kind, flags, plan_epoch, destination, source, sequence = HEADER.unpack(header)
+        version, kind, flags, plan_epoch, destination, source, sequence = HEADER.unpack(
+            header.buffer
+        )
         if version != PROTOCOL_VERSION:
-            self._bad(
-                identity,
-                ErrorCode.VERSION,
-                f"protocol version {version} is not supported; this side speaks {PROTOCOL_VERSION}",
-            )
+            self._bad(identity, header, now_ns, ErrorCode.VERSION, _unsupported(version))
             return None
         link = self._by_identity.get(identity)
         if link is None:
@@ -182,7 +208,8 @@ class RouterLinks:
                 self._greet(identity, payload, now_ns)
             else:
                 self.stale_frame_count += 1
-                self._answer(identity, ErrorCode.NO_HELLO, "the first frame must be a hello")
+                message = "the first frame must be a hello"
+                self._reject(identity, header, now_ns, ErrorCode.NO_HELLO, message)
             return None
         link.heard_ns = now_ns
         missing = link.watch.missing(sequence)
@@ -193,6 +220,7 @@ class RouterLinks:
             return None
         if kind == Kind.BYE:
             self._reply(identity, Kind.BYE_ACK, encode_bye_ack(link.watch.last))
+            self._newest[link.hello.process] = (link.hello.incarnation, ATTEMPT_MAX)
             self.end(link, "bye")
             return None
         return InboundFrame(link, kind, flags, plan_epoch, destination, source, payload)
@@ -201,7 +229,7 @@ class RouterLinks:
         try:
             behind = link.watch.behind(decode_heartbeat(payload.buffer))
         except RemoteProtocolError as error:
-            self._bad(link.identity, error.code, str(error))
+            self.refuse(link, error.code, str(error))
             return
         link.lost_frames += behind
 
@@ -215,14 +243,17 @@ class RouterLinks:
         if refusal is not None or hello is None:
             code, message = refusal or (ErrorCode.INTERNAL, "refused")
             self.refused_hello_count += 1
-            self._answer(identity, code, message)
+            self._reject(identity, payload, now_ns, code, message)
             return
         older = self._by_process.get(hello.process)
         if older is not None:
             self.end(older, "a newer link of the process took over")
         self._numbers += 1
-        link = InboundLink(self._numbers, identity, hello, heard_ns=now_ns)
-        self._newest[hello.process] = (hello.incarnation, hello.attempt)
+        connection = self.connections.of(payload, now_ns)
+        if connection is not None:
+            self.connections.keep(connection)
+        link = InboundLink(self._numbers, identity, hello, connection, heard_ns=now_ns)
+        self._remember(hello)
         self._by_identity[identity] = self._by_process[hello.process] = link
         if self.send(link, Kind.HELLO_ACK, encode_hello_ack(FRAME_BYTES_MAX, HEARTBEAT_MS)):
             self.joined.append(link)
@@ -230,10 +261,7 @@ class RouterLinks:
     def _judge(self, hello: Hello) -> tuple[ErrorCode, str] | None:
         """Return why a hello is refused, or None."""
         if hello.protocol_version != PROTOCOL_VERSION:
-            return ErrorCode.VERSION, (
-                f"protocol version {hello.protocol_version} is not supported; this side speaks "
-                f"{PROTOCOL_VERSION}"
-            )
+            return ErrorCode.VERSION, _unsupported(hello.protocol_version)
         if hello.topology_id != self._topology_id:
             return ErrorCode.TOPOLOGY, (
                 f'hello is for topology "{hello.topology_id}"; this is "{self._topology_id}"'
@@ -249,13 +277,32 @@ class RouterLinks:
             )
         return self._admit(hello)
 
-    def _bad(self, identity: bytes, code: ErrorCode, message: str) -> None:
+    def _remember(self, hello: Hello) -> None:
+        """Note a good hello, so that it is not taken twice; forget the oldest that is no link's."""
+        self._newest[hello.process] = (hello.incarnation, hello.attempt)
+        self._newest.move_to_end(hello.process)
+        if len(self._newest) > PROCESSES_KEPT:
+            process, newest = self._newest.popitem(last=False)
+            if process in self._by_process:
+                self._newest[process] = newest
+
+    def _bad(
+        self, identity: bytes, frame: zmq.Frame, now_ns: int, code: ErrorCode, message: str
+    ) -> None:
         """A frame that cannot be read: say so and unbind its link."""
-        self.bad_frame_count += 1
-        self._answer(identity, code, message)
         link = self._by_identity.get(identity)
         if link is not None:
-            self.end(link, message)
+            self.refuse(link, code, message)
+        else:
+            self.bad_frame_count += 1
+            self._reject(identity, frame, now_ns, code, message)
+
+    def _reject(
+        self, identity: bytes, frame: zmq.Frame, now_ns: int, code: ErrorCode, message: str
+    ) -> None:
+        """Refuse a frame of a connection that no hello binds, and close the connection soon."""
+        if self.connections.refuse(self.connections.of(frame, now_ns), now_ns):
+            self._answer(identity, code, message)
 
     def _answer(self, identity: bytes, code: ErrorCode, message: str) -> None:
         """Send an Error to a connection."""
@@ -275,3 +322,7 @@ class RouterLinks:
         except zmq.ZMQError as error:
             if error.errno != zmq.EHOSTUNREACH:
                 raise
+
+
+def _unsupported(version: int) -> str:
+    return f"protocol version {version} is not supported; this side speaks {PROTOCOL_VERSION}"

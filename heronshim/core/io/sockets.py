@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import zmq
 
 from heronshim.core.io.socket_files import SOCKET_PATH_MAX, socket_folder, socket_path
@@ -23,10 +25,15 @@ RECEIVE_QUEUE_FRAMES = 1024
 
 
 def router(context: zmq.Context[zmq.Socket[bytes]]) -> zmq.Socket[bytes]:
-    """Return a ROUTER whose sends fail at once when the peer is gone or full."""
+    """Return a ROUTER whose sends fail at once when the peer is gone or full.
+
+    On a Unix socket it takes connections of this user's processes only (SO_PEERCRED).
+    """
     socket = context.socket(zmq.ROUTER)
     _limit(socket)
     socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
+    # The folder's mode keeps others out already; this holds if somebody changes it.
+    socket.setsockopt(zmq.IPC_FILTER_UID, os.getuid())
     return socket
 
 

@@ -25,6 +25,9 @@ TICK_STREAM = "__tick"
 
 METRICSMGR_TASK = -2
 """Reserved destination of metrics frames: the container's metrics manager."""
+ENGINE_NAMES = ("stmgr", "metricsmgr", "tmaster-sink")
+"""Processes of a container are named by one of these and its number, as those of a component by
+its id and a task's: no component may have such an id."""
 
 
 class ComponentKind(StrEnum):

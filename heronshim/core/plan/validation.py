@@ -14,7 +14,13 @@ from heronshim.core.plan.first_fit import NAME as FIRST_FIT
 from heronshim.core.plan.graph import cycles, unreachable_components
 from heronshim.core.plan.plain_values import value_problems
 from heronshim.core.plan.task_ids import TASK_ID_MAX
-from heronshim.core.plan.topology import ComponentKind, Grouping, GroupingKind, SourceLine
+from heronshim.core.plan.topology import (
+    ENGINE_NAMES,
+    ComponentKind,
+    Grouping,
+    GroupingKind,
+    SourceLine,
+)
 from heronshim.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -209,6 +215,8 @@ def _component_id_problems(component_id: str) -> list[str]:
     problems = _name_problems(component_id, where)
     if component_id.startswith(RESERVED_PREFIX):
         problems.append(f'{where}: "{RESERVED_PREFIX}" begins the engine\'s own ids; rename it')
+    if component_id in ENGINE_NAMES:
+        problems.append(f"{where}: processes of the engine are named so; rename it")
     if component_id.startswith("."):
         problems.append(f'{where}: it begins with "."; it names files, so rename it')
     if "/" in component_id:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.credit import CreditReceiver, CreditSender
-from heronshim.core.stream.frame import Kind, frame_cost_bytes
+from heronshim.core.stream.frame import METRICS_BYTES_MAX, Kind, frame_cost_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-METRICS_BYTES_MAX = 1 << 20
+METRICS_WAITING_BYTES_MAX = 1 << 20
 """Metrics that wait for the metrics manager; the oldest are dropped beyond (design: 1 MB)."""
 
 
@@ -137,6 +137,9 @@ class Forwarder:
 
     def on_metrics(self, source: int, payload: Any) -> None:
         """Hand a report to the container's metrics manager, or keep it for a while."""
+        if self._sizeof(payload) > METRICS_BYTES_MAX:
+            self.metrics_dropped_count += 1
+            return
         target = self._links.get(METRICSMGR_TASK)
         if target is not None and self._send(
             target, Kind.METRICS, METRICSMGR_TASK, source, payload
@@ -144,7 +147,7 @@ class Forwarder:
             return
         self._metrics.append((source, payload))
         self._metrics_bytes += self._sizeof(payload)
-        while self._metrics_bytes > METRICS_BYTES_MAX:
+        while self._metrics_bytes > METRICS_WAITING_BYTES_MAX:
             _, dropped = self._metrics.popleft()
             self._metrics_bytes -= self._sizeof(dropped)
             self.metrics_dropped_count += 1

@@ -12,7 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.credit import WINDOW_BYTES_MAX, CreditReceiver, CreditSender
-from heronshim.core.stream.forwarding import METRICS_BYTES_MAX, Forwarder
+from heronshim.core.stream.forwarding import METRICS_WAITING_BYTES_MAX, Forwarder
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
 
 SOURCE_LINK, LINK, OTHER_LINK = 1, 2, 3
@@ -247,7 +247,7 @@ class TestMetrics:
         assert forwarder.metrics_dropped_count == 0
 
     def test_at_most_one_megabyte_waits_and_the_oldest_is_dropped(self, forwarder, links):
-        size = METRICS_BYTES_MAX // 4
+        size = METRICS_WAITING_BYTES_MAX // 4
         reports = [bytes([number]) * size for number in range(6)]
         for report in reports:
             forwarder.on_metrics(1, report)
@@ -256,7 +256,7 @@ class TestMetrics:
         assert links.payloads(LINK) == reports[2:]
 
     def test_report_larger_than_all_that_may_wait_is_dropped(self, forwarder, links):
-        forwarder.on_metrics(1, bytes(METRICS_BYTES_MAX + 1))
+        forwarder.on_metrics(1, bytes(METRICS_WAITING_BYTES_MAX + 1))
         forwarder.on_metrics(1, b"small")
         forwarder.bind(METRICSMGR_TASK, LINK)
         assert links.payloads(LINK) == [b"small"]
