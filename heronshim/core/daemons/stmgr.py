@@ -23,7 +23,6 @@ from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.connections import allow_many_connections
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
@@ -41,7 +40,7 @@ from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
-from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, StateError
+from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -72,7 +71,9 @@ class StreamManager:
         self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         self._router = router(self._context)
         self._links = RouterLinks(self._router, self._secret, launch.topology_id, self._admit)
-        self._bind()
+        self._links.bind(start.endpoint)
+        self._poller.register(self._router, zmq.POLLIN)
+        self._poller.register(self._links.connections.monitor, zmq.POLLIN)
         self._local: dict[str, tuple[int, ...]] = {
             process.id: process.tasks for process in (start.plan.processes if start.plan else ())
         }
@@ -126,15 +127,6 @@ class StreamManager:
             *(peer.next_deadline_ns() for peer in self._peers.values()),
         )
         return max(0, min(200, (due_ns - self._now_ns()) // 1_000_000 + 1))
-
-    def _bind(self) -> None:
-        try:
-            self._router.bind(self._start.endpoint)
-        except zmq.ZMQError as error:
-            msg = f"socket {self._start.endpoint} cannot be bound: {error}"
-            raise StateError(msg) from error
-        self._poller.register(self._router, zmq.POLLIN)
-        self._poller.register(self._links.connections.monitor, zmq.POLLIN)
 
     # ---- frames in ----
 
@@ -438,7 +430,6 @@ class StreamManager:
 def main() -> int:
     """Read the start from standard input and run."""
     stop = setup_daemon()
-    allow_many_connections()
     try:
         start = ChildStart.read(sys.stdin.buffer)
         launch = start.launch

@@ -28,7 +28,6 @@ from heronshim.core.codec.plan import physical_plan_to_bytes
 from heronshim.core.daemons.scheduler_thread import SchedulerThread
 from heronshim.core.daemons.tmaster_admission import admit, allowed_kind
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.connections import allow_many_connections
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
@@ -124,11 +123,7 @@ class TMasterDaemon:
         self._note(EventKind.LEADER_TAKEN, numbers={"leader_epoch": leadership.epoch})
         self._router = router(self._context)
         self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
-        try:
-            self._router.bind(start.endpoint)
-        except zmq.ZMQError as error:
-            msg = f"socket {start.endpoint} cannot be bound: {error}"
-            raise StateError(msg) from error
+        self._links.bind(start.endpoint)
         self._open_links: dict[int, InboundLink] = {}
         self._scheduler = scheduler
         self._events: deque[Event] = deque([Started()])
@@ -480,7 +475,6 @@ def run(start: ChildStart, stop: StopRequest) -> int:
 def main(argv: Sequence[str] = ()) -> int:
     """Run from the start line in the file named first, or on standard input; return exit code."""
     stop = setup_daemon()
-    allow_many_connections()
     try:
         if argv:
             start = ChildStart.from_json(Path(argv[0]).read_bytes())

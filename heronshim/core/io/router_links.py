@@ -26,12 +26,12 @@ from heronshim.core.codec.link import (
     encode_heartbeat,
     encode_hello_ack,
 )
-from heronshim.core.io.connections import Connection, Connections
+from heronshim.core.io.connections import Connection, Connections, allow_many_connections
 from heronshim.core.io.sockets import FRAME_BYTES_MAX, NOW, NOW_AND_MORE
 from heronshim.core.io.tokens import token_matches
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Hello, SequenceWatch
-from heronshim.errors import ErrorCode, RemoteProtocolError
+from heronshim.errors import ErrorCode, RemoteProtocolError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -104,6 +104,19 @@ class RouterLinks:
         """Links made since the owner last cleared this list."""
         self.ended: list[tuple[InboundLink, str]] = []
         """Links unbound since the owner last cleared this list, and why."""
+
+    def bind(self, endpoint: str) -> None:
+        """Listen, with room for many connections.
+
+        Raises:
+            StateError: the address cannot be bound.
+        """
+        allow_many_connections()
+        try:
+            self._socket.bind(endpoint)
+        except zmq.ZMQError as error:
+            msg = f"socket {endpoint} cannot be bound: {error}"
+            raise StateError(msg) from error
 
     def links(self) -> list[InboundLink]:
         """Return all verified links."""
