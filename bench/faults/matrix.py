@@ -45,7 +45,9 @@ TWO_AT_ONCE = (
     ("stmgr", "tmaster"),
     ("stmgr", "metricsmgr"),
     ("supervisor", "tmaster"),
+    ("supervisor", "launcher"),
     ("supervisor", "tmaster-supervisor"),
+    ("tmaster", "launcher"),
 )
 PAUSE_S = 5.0
 AWAKE_S = 1.0
