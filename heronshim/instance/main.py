@@ -239,7 +239,7 @@ class InstanceShell:
         with self._lock:
             now_ns = self._now_ns()
             self._runtime.flush(now_ns, idle=True)
-            self._runtime.final_metrics(now_ns)
+            self._runtime.report(now_ns, last=True)
             self._send()
             self._link.close("stopped", now_ns)
         self._context.term()
