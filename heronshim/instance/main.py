@@ -8,6 +8,7 @@ starved by the GIL: 5.8k frames/s against 1,144k.)
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
@@ -255,6 +256,8 @@ def _own_process(start: ChildStart) -> ProcessPlan:
 
 def main() -> int:
     """Read the start from standard input and run."""
+    # At a memory limit, and for people: where each thread is.
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
     try:
         start = ChildStart.read(sys.stdin.buffer)
         shell = InstanceShell(

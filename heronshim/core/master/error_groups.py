@@ -114,7 +114,10 @@ def _shown_path(path: str) -> str:
 
 def _death(event: EventRecord) -> ErrorRecord:
     """Return the end of a process as an error of its component."""
-    frames = [each for each in frames_of(event.detail) if _ENGINE not in each.file]
+    # Where the limit struck is chance.
+    struck = "memory_limit_bytes" in event.numbers
+    found = () if struck else frames_of(event.detail)
+    frames = [each for each in found if _ENGINE not in each.file]
     trace = trace_text((each.file, each.function, each.line) for each in frames)
     code = event.numbers.get("exit_code", -1)
     subject = event.component or without_numbers(event.process)

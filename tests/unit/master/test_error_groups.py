@@ -112,7 +112,15 @@ def test_death_of_another_cause_is_another_group(changes):
 def test_exit_codes_are_told_apart_and_amounts_of_memory_are_not():
     exits = [died(n, cause=f"exit {n}", numbers={"exit_code": n}, detail="") for n in (1, 7)]
     assert len(group_errors([], exits)) == 2
-    strikes = [died(n, cause=f"killed at its memory limit, it held {n}") for n in (111, 222)]
+    strikes = [
+        died(
+            n,
+            cause=f"killed at its memory limit, it held {n}",
+            detail=CRASH.replace("line 21", f"line {n}"),
+            numbers={"memory_limit_bytes": 9.0},
+        )
+        for n in (111, 222)
+    ]
     assert len(group_errors([], strikes)) == 1
 
 
