@@ -126,8 +126,8 @@ class BareInstance:
             for task, grant_bytes in decode_credit(payload):
                 self._credit.granted(task, grant_bytes)
         elif frame.kind == Kind.CREDIT_REQUEST:
-            for task in decode_credit_request(payload):
-                self._receiver.on_request(0, task, now_ns)
+            for task, need_bytes in decode_credit_request(payload):
+                self._receiver.on_request(0, task, need_bytes, now_ns)
         elif frame.kind == Kind.PLAN:
             self._plan = plan = physical_plan_from_bytes(bytes(payload))
             self._tracked = plan.topology.options.get("delivery") == "at_least_once"
@@ -142,8 +142,7 @@ class BareInstance:
             self._ids = list(range(rows))
 
     def _execute(self, frame: ReceivedFrame, payload: memoryview, now_ns: int) -> None:
-        cost_bytes = frame_cost_bytes(len(payload))
-        self._receiver.on_frame(0, self.task, cost_bytes, now_ns)
+        self._receiver.on_frame(0, self.task, len(payload), now_ns)
         batch, rows = decode_batch(payload)
         for row in rows:
             no_op(row)
@@ -151,7 +150,7 @@ class BareInstance:
         if batch.roots:
             echo = encode_outcomes(b"", batch.roots, batch.edges, distinct=True)
             self._link.send(Kind.OUTCOMES, echo, frame.source, self.task)
-        self._receiver.on_consumed(0, self.task, cost_bytes, now_ns)
+        self._receiver.on_consumed(0, self.task, len(payload), now_ns)
 
     def _emit(self, now_ns: int) -> bool:
         if self._waiting is None:
@@ -167,12 +166,13 @@ class BareInstance:
             payload = encode_batch("words", "default", len(self._ids), blob, b"", roots, edges)
             self._waiting = next(self._targets), payload
         task, payload = self._waiting
-        if not self._credit.may_send(task):
+        cost_bytes = frame_cost_bytes(len(payload))
+        if not self._credit.may_send(task, cost_bytes):
             if self._credit.ask(task):
-                request = encode_credit_request({task: len(payload)})
+                request = encode_credit_request({task: cost_bytes})
                 self._link.send(Kind.CREDIT_REQUEST, request)
             return False
-        self._credit.spend(task, frame_cost_bytes(len(payload)))
+        self._credit.spend(task, cost_bytes)
         self._link.send(Kind.DATA, payload, task, self.task)
         self._waiting = None
         return True

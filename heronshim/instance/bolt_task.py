@@ -42,9 +42,9 @@ class _Work:
     """A batch in execution."""
 
     __slots__ = (
-        "cost_bytes",
         "edges",
         "failed",
+        "frame_bytes",
         "link",
         "noted",
         "roots",
@@ -55,14 +55,14 @@ class _Work:
         "tuples",
     )  # fmt: skip
 
-    def __init__(self, source: Source, rows: list[list[Any]], link: int, cost_bytes: int) -> None:
+    def __init__(self, source: Source, rows: list[list[Any]], link: int, frame_bytes: int) -> None:
         self.source = source
         self.rows = rows
         self.row_count = len(rows)
         self.rows_iter = iter(rows)
         self.tuples: Iterator[Tuple] = map(Tuple, self.rows_iter, repeat(source), count())
         self.link = link
-        self.cost_bytes = cost_bytes
+        self.frame_bytes = frame_bytes
         self.roots = b""
         """Root column as it came, while it can be echoed; else empty."""
         self.edges = b""
@@ -131,10 +131,10 @@ class BoltTask:
             self._next_tick_ns = self.clock_ns() + int(self._tick_s * 1e9)
 
     def on_batch(
-        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, cost_bytes: int
+        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, frame_bytes: int
     ) -> None:
         """A batch arrived; it is executed in a later step."""
-        self._inbox.append((batch, rows, source_task, link, cost_bytes))
+        self._inbox.append((batch, rows, source_task, link, frame_bytes))
 
     def queued(self) -> bool:
         """Return whether anything waits to be executed."""
@@ -229,12 +229,12 @@ class BoltTask:
         return True
 
     def _begin(
-        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, cost_bytes: int
+        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, frame_bytes: int
     ) -> _Work:
         """Prepare a batch for execution; roots become Python numbers only where they are used."""
         fields = self._field_names(batch.component, batch.stream)
         source = Source(batch.component, source_task, batch.stream, fields)
-        work = _Work(source, rows, link, cost_bytes)
+        work = _Work(source, rows, link, frame_bytes)
         if not batch.roots:
             return work
         if not batch.root_counts and of_one_task(batch.roots):
@@ -268,7 +268,7 @@ class BoltTask:
         if work.begun() >= work.row_count:
             self._finished.append(work)
             self._work = None
-            self.consumed.append((work.link, work.cost_bytes))
+            self.consumed.append((work.link, work.frame_bytes))
         elapsed_ns = self.clock_ns() - now_ns
         if elapsed_ns > 2 * CHUNK_NS:
             self._chunk_rows = max(1, rows // 2)

@@ -136,8 +136,8 @@ class SpoutCollector:
             spout.emit = self._emit
 
     def unflushed_tracked(self) -> int:
-        """Tracked rows in open batches whose trees are not open yet."""
-        return sum([tracked_count(batch.ids) for batch in self._tracked_batches])
+        """Tracked rows that have not left: their trees are not open yet."""
+        return sum([tracked_count(one.ids) + one.sealed_ids for one in self._tracked_batches])
 
     def take_emit_counts(self) -> dict[str, int]:
         """Return emits since the last report: stream -> count."""

@@ -22,13 +22,12 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
-from heronshim.core.plan.graph import cycle_components
 from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.event_buffer import EventBuffer
-from heronshim.core.stream.frame import Kind, frame_cost_bytes
+from heronshim.core.stream.frame import Kind
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
 from heronshim.instance.emit_log import EmitLog
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
     from heronshim.instance.outbox import Frame
     from heronshim.instance.spout_task import SpoutTask
 
-WAITING_BYTES_MAX = 1 << 20
-"""With more output than this without credit, a task outside a cycle gets no input and no call."""
 NEVER_NS = 1 << 62
 
 
@@ -102,7 +99,6 @@ class InstanceRuntime:
         self._events = EventBuffer(
             identity.process, identity.container, identity.incarnation, clock.wall_ms
         )
-        self._in_cycle = False
         own = sorted(task for executor in identity.executors for task in executor)
         self.losses = InstanceLosses(identity.process, identity.incarnation, own)
         """What to tell when the link loses frames; IO lock held."""
@@ -124,10 +120,10 @@ class InstanceRuntime:
             self._on_outcomes(destination, payload, now_ns)
         elif kind == Kind.CREDIT:
             for task, grant_bytes in decode_credit(payload):
-                self._outbox.on_credit(task, grant_bytes)
+                self._outbox.on_credit(task, grant_bytes, now_ns // 1000)
         elif kind == Kind.CREDIT_REQUEST:
-            for task in decode_credit_request(payload):
-                self._receiver.on_request(self._link, task, now_ns)
+            for task, need_bytes in decode_credit_request(payload):
+                self._receiver.on_request(self._link, task, need_bytes, now_ns)
         elif kind == Kind.PLAN:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
         elif kind == Kind.LOSS_NOTICE:
@@ -149,7 +145,7 @@ class InstanceRuntime:
         """Close full batches, and all of them when the oldest row's age or idleness says so."""
         outbox = self._outbox
         now_us = now_ns // 1000
-        if outbox.open_rows():
+        if outbox.has_due():
             if not self._rows_since_ns:
                 self._rows_since_ns = now_ns
             due = idle or now_ns - self._rows_since_ns >= self._flush_age_ns
@@ -162,8 +158,8 @@ class InstanceRuntime:
             if isinstance(task, BoltTask):
                 self._extra += task.take_outcomes()
                 while task.consumed:
-                    link, cost_bytes = task.consumed.popleft()
-                    self._receiver.on_consumed(link, task.task, cost_bytes, now_ns)
+                    link, frame_bytes = task.consumed.popleft()
+                    self._receiver.on_consumed(link, task.task, frame_bytes, now_ns)
         self.losses.on_time(now_ns)
         if now_ns >= self._next_metrics_ns:
             self._next_metrics_ns = now_ns + self._interval_ns
@@ -214,17 +210,16 @@ class InstanceRuntime:
             if not active:
                 return False
             self._open(plan)
-        free = self._outbox.waiting_bytes <= WAITING_BYTES_MAX
-        if not free:
-            held_us = (now_ns - self._last_step_ns) // 1000
-            for meter in self._meters.values():
-                meter.add("back_pressure_time_us", held_us)
+        since_us = (now_ns - self._last_step_ns) // 1000
         self._last_step_ns = now_ns
         happened = False
         for task in self._tasks.values():
+            free = not self._outbox.holds(task.task, now_ns // 1000)
+            if not free:
+                task.meter.add("back_pressure_time_us", since_us)
             try:
                 if isinstance(task, BoltTask):
-                    happened |= task.step(now_ns, may_take_input=free or self._in_cycle)
+                    happened |= task.step(now_ns, may_take_input=free)
                 else:
                     if task.active != active:
                         self._call(task, lambda task=task: task.set_active(active=active))  # type: ignore[misc]
@@ -255,7 +250,7 @@ class InstanceRuntime:
         """Return whether nothing waits here: no input, no rows, no frames without credit."""
         return not (
             self._outbox.open_rows()
-            or self._outbox.waiting_bytes
+            or self._outbox.waiting_bytes()
             or self._early
             or any(task.queued() for task in self._tasks.values() if isinstance(task, BoltTask))
         )
@@ -289,10 +284,10 @@ class InstanceRuntime:
         self.losses.set_plan(plan)
 
     def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:
-        cost_bytes = frame_cost_bytes(len(payload))
-        self._receiver.on_frame(self._link, destination, cost_bytes, now_ns)
+        frame_bytes = len(payload)
+        self._receiver.on_frame(self._link, destination, frame_bytes, now_ns)
         if not self.opened:
-            self._early.append((destination, source, bytes(payload), self._link, cost_bytes))
+            self._early.append((destination, source, bytes(payload), self._link, frame_bytes))
             return
         try:
             batch, rows = decode_batch(payload)
@@ -302,9 +297,9 @@ class InstanceRuntime:
                 raise RemoteProtocolError(msg, ErrorCode.TASK)
         except RemoteProtocolError:
             # What is dropped holds no credit.
-            self._receiver.on_consumed(self._link, destination, cost_bytes, now_ns)
+            self._receiver.on_consumed(self._link, destination, frame_bytes, now_ns)
             raise
-        task.on_batch(batch, rows, source, self._link, cost_bytes)
+        task.on_batch(batch, rows, source, self._link, frame_bytes)
 
     def _on_outcomes(self, destination: int, payload: Any, now_ns: int) -> None:
         task = self._tasks.get(destination)
@@ -316,7 +311,7 @@ class InstanceRuntime:
         """Make and open all tasks of this process."""
         options = self.options
         with self._io_lock:
-            self._outbox = Outbox(options.batch_rows, options.batch_bytes)
+            self._outbox = Outbox(options.batch_rows, options.batch_bytes, plan.task_cycles())
             self._flush_age_ns = int(options.flush_age_ms * 1e6)
             self._interval_ns = int(options.metrics_interval_s * 1e9)
         component_of = {task: component for task, _, component, _ in plan.placements()}
@@ -328,8 +323,6 @@ class InstanceRuntime:
                 component = plan.topology.component(component_of[task_id])
                 context = self._context(plan, component, task_id, executor_data, resources)
                 tasks[task_id] = self._make_task(component, context)
-        cycle = cycle_components(plan.topology)
-        self._in_cycle = any(task.context.component_id in cycle for task in tasks.values())
         for task in tasks.values():
             self._call(task, lambda task=task: self._open_task(plan, task))  # type: ignore[misc]
         with self._io_lock:
@@ -347,16 +340,16 @@ class InstanceRuntime:
         """Hand over what came before the tasks were open. IO lock held."""
         early, self._early = self._early, []
         now_ns = self._clock.now_ns()
-        for destination, source, payload, link, cost_bytes in early:
+        for destination, source, payload, link, frame_bytes in early:
             try:
                 batch, rows = decode_batch(payload)
             except RemoteProtocolError as error:
-                self._receiver.on_consumed(link, destination, cost_bytes, now_ns)
+                self._receiver.on_consumed(link, destination, frame_bytes, now_ns)
                 next(iter(self._tasks.values())).report(error)
                 continue
             task = self._tasks.get(destination)
             if isinstance(task, BoltTask):
-                task.on_batch(batch, rows, source, link, cost_bytes)
+                task.on_batch(batch, rows, source, link, frame_bytes)
 
     def _make_task(self, component: Component, context: Context) -> SpoutTask | BoltTask:
         made = parse_options(ComponentOptions, component.options)
@@ -441,7 +434,7 @@ class InstanceRuntime:
                 continue
             if not isinstance(task, BoltTask):
                 meter.gauges["pending"] = task.pending()
-            meter.gauges["waiting_output_bytes"] = self._outbox.waiting_bytes
+            meter.gauges["waiting_output_bytes"] = self._outbox.waiting_bytes()
             meter.gauges["queue_bytes"] = self._receiver.queued_bytes(task_id)
             for stream, count in task.collector.take_emit_counts().items():
                 meter.add(f"emit_count/{stream}", count)

@@ -268,7 +268,7 @@ class SpoutTask:
             # More than one emit a call may overshoot the limit by one call's, as in Storm.
             calls = 1 if self._emits_per_call > 1 else min(calls, left)
         outbox, collector = self._outbox, self.collector
-        calls = min(calls, outbox.burst_max())
+        calls = min(calls, outbox.burst_max(now_ns // NS_PER_US))
         before = outbox.emitted_rows + outbox.open_rows() + collector.emitted_elsewhere
         next_tuple = self.spout.next_tuple
         try:

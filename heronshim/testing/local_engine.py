@@ -110,7 +110,7 @@ class LocalEngine:
         for container in self._containers.values():
             for task, home, _, _ in self.plan.placements():
                 if home != container.id:
-                    container.forwarder.bind(task, -home)
+                    container.forwarder.bind(task, -home, self.now_ns)
 
     def set_state(self, state: TopologyState) -> None:
         """Activate or deactivate the topology."""
@@ -180,7 +180,8 @@ class LocalEngine:
             return self._send(container, link, kind, destination, source, payload)
 
         container = _Container(number, Forwarder(send))
-        container.forwarder.set_tasks(task for task, _, _, _ in self.plan.placements())
+        tasks = [task for task, _, _, _ in self.plan.placements()]
+        container.forwarder.set_tasks(tasks, self.now_ns, self.plan.task_cycles())
         return container
 
     def _process(self, plan: ProcessPlan, container: int, incarnation: int = 1) -> _Process:
@@ -196,7 +197,7 @@ class LocalEngine:
         home = self._containers[container]
         home.locals[process.link] = process
         for task in plan.tasks:
-            home.forwarder.bind(task, process.link)
+            home.forwarder.bind(task, process.link, self.now_ns)
         self._push_plan(process)
         return process
 

@@ -105,16 +105,24 @@ def decode_credit(payload: bytes | memoryview) -> list[tuple[int, int]]:
 
 
 def encode_credit_request(wanted: Mapping[int, int]) -> bytes:
-    """Return a CreditRequest's payload: task -> bytes that wait."""
+    """Return a CreditRequest's payload: task -> cost of the first frame that waits for it."""
     tasks = sorted(wanted)
     return link_pb2.CreditRequest(
         tasks=tasks, bytes=[wanted[task] for task in tasks]
     ).SerializeToString()
 
 
-def decode_credit_request(payload: bytes | memoryview) -> list[int]:
-    """Return the tasks that credit is asked for."""
-    return list(parse(link_pb2.CreditRequest, payload, CONTROL_BYTES_MAX).tasks)
+def decode_credit_request(payload: bytes | memoryview) -> list[tuple[int, int]]:
+    """Return (task, bytes) pairs.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or its columns differ in length.
+    """
+    message = parse(link_pb2.CreditRequest, payload, CONTROL_BYTES_MAX)
+    if len(message.tasks) != len(message.bytes):
+        msg = f"CreditRequest has {len(message.tasks)} tasks and {len(message.bytes)} byte counts"
+        raise RemoteProtocolError(msg)
+    return list(zip(message.tasks, message.bytes, strict=True))
 
 
 def encode_heartbeat(last_sequence: int) -> bytes:

@@ -191,7 +191,7 @@ class StreamManager:
         if event.kind is LinkEventKind.JOINED:
             log_event("INFO", "peer_joined", container=container)
             for task in self._peer_tasks[container]:
-                self._forwarder.bind(task, -container)
+                self._forwarder.bind(task, -container, self._now_ns())
         elif event.kind is LinkEventKind.ENDED:
             log_event("WARNING", "peer_ended", container=container, cause=event.cause)
             self._forwarder.unbind(-container)
@@ -259,7 +259,7 @@ class StreamManager:
                 if self._plan_bytes:
                     self._links.send(link, Kind.PLAN, self._plan_bytes)
             for task in link.hello.tasks:
-                self._forwarder.bind(task, link.number)
+                self._forwarder.bind(task, link.number, self._now_ns())
 
     def _on_tmaster(self, location: TMasterLocation | None) -> None:
         if location is not None:
@@ -283,7 +283,8 @@ class StreamManager:
             "INFO", "plan_taken", epoch=plan.plan_epoch, leader=plan.leader_epoch,
             state=plan.state.value,
         )  # fmt: skip
-        self._forwarder.set_tasks((task for task, _, _, _ in plan.placements()), now_ns)
+        tasks = (task for task, _, _, _ in plan.placements())
+        self._forwarder.set_tasks(tasks, now_ns, plan.task_cycles())
         for container in plan.containers:
             if container.id == self._start.container:
                 self._local = {process.id: process.tasks for process in container.processes}

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from heronshim.core.plan.graph import cycles
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -115,3 +117,16 @@ class PhysicalPlan:
         for task, _, component, _ in self.placements():
             found[component].append(task)
         return {component: tuple(sorted(tasks)) for component, tasks in found.items()}
+
+    def task_cycles(self) -> dict[int, int]:
+        """Return for each task on a cycle of the topology a number of that cycle."""
+        numbers = {
+            component: number
+            for number, cycle in enumerate(cycles(self.topology))
+            for component in cycle
+        }
+        return {
+            task: numbers[component]
+            for task, _, component, _ in self.placements()
+            if component in numbers
+        }

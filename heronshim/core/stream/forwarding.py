@@ -15,7 +15,7 @@ from heronshim.core.stream.credit import CreditReceiver, CreditSender
 from heronshim.core.stream.frame import METRICS_BYTES_MAX, Kind, frame_cost_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 METRICS_WAITING_BYTES_MAX = 1 << 20
 """Metrics that wait for the metrics manager; the oldest are dropped beyond (design: 1 MB)."""
@@ -27,13 +27,15 @@ class Waiting(NamedTuple):
     kind: int
     source: int
     payload: Any
-    cost_bytes: int
+    frame_bytes: int
     link: int
     """Link it came on, to give its credit back; 0 for outcomes."""
 
 
 class Forwarder:
     """Routes frames between links, which are small integers of the shell's.
+
+    Links to the stream managers of other containers are negative.
 
     `send(link, kind, destination, source, payload)` sends at once and returns False when the link
     is gone or full. `sizeof(payload)` gives bytes.
@@ -51,10 +53,14 @@ class Forwarder:
         self._metrics: deque[tuple[int, Any]] = deque()
         self._metrics_bytes = 0
         self._known: frozenset[int] = frozenset()
-        self._early_requests: dict[int, set[int]] = {}
-        """Credit asked for before a plan named the tasks: link -> tasks. Nobody asks twice."""
+        self._early_requests: dict[int, dict[int, int]] = {}
+        """Credit asked for before a plan named the tasks: link -> task -> bytes. Nobody asks
+        twice."""
         self._refused: set[int] = set()
-        self.receiver = CreditReceiver()
+        self._cycles: dict[int, int] = {}
+        self._round_links: set[tuple[int, int]] = set()
+        """(link, cycle) of links that brought tuples which go round."""
+        self.receiver = CreditReceiver(may_pass=self._may_pass, goes_first=self._goes_first)
         self.sender = CreditSender()
         self.wanted: dict[int, dict[int, int]] = {}
         """Credit to ask for: link -> task -> bytes that wait."""
@@ -66,14 +72,20 @@ class Forwarder:
         self.send_refused_count = 0
         """Frames that a bound link did not take: it is ending, or full, which credit excludes."""
 
-    def set_tasks(self, tasks: Iterable[int], now_ns: int = 0) -> None:
-        """Take the tasks of a plan; frames for others are dropped, credit asked for is given."""
+    def set_tasks(
+        self, tasks: Iterable[int], now_ns: int = 0, cycles: Mapping[int, int] | None = None
+    ) -> None:
+        """Take the tasks of a plan; frames for others are dropped, credit asked for is given.
+
+        `cycles`: for each task on a cycle of the logical plan a number of that cycle.
+        """
         self._known = frozenset(tasks)
+        self._cycles = dict(cycles or {})
         early, self._early_requests = self._early_requests, {}
         for link, asked in early.items():
-            self.on_credit_request(link, asked, now_ns)
+            self.on_credit_request(link, asked.items(), now_ns)
 
-    def bind(self, task: int, link: int) -> None:
+    def bind(self, task: int, link: int, now_ns: int = 0) -> None:
         """Reach a task by a link from now on; credit of an older link is void."""
         if self._links.get(task) == link:
             return
@@ -82,7 +94,8 @@ class Forwarder:
         if task == METRICSMGR_TASK:
             self._drain_metrics()
         else:
-            self._drain(task)
+            self._drain(task, now_ns)
+            self.receiver.serve(task, now_ns)
 
     def unbind(self, link: int) -> None:
         """A link ended: its tasks have not joined any more, its credit comes back."""
@@ -92,6 +105,7 @@ class Forwarder:
         self.receiver.on_sender_gone(link)
         self.wanted.pop(link, None)
         self._early_requests.pop(link, None)
+        self._round_links = {known for known in self._round_links if known[0] != link}
 
     def joined(self, task: int) -> bool:
         """Return whether a task can be reached."""
@@ -110,18 +124,23 @@ class Forwarder:
         if destination not in self._known:
             self.unknown_task_count += 1
             return
-        cost_bytes = frame_cost_bytes(self._sizeof(payload))
-        self.receiver.on_frame(link, destination, cost_bytes, now_ns)
+        if self._cycles:
+            cycle = self._cycles.get(destination)
+            if cycle is not None and cycle == self._cycles.get(source):
+                self._round_links.add((link, cycle))
+        frame_bytes = self._sizeof(payload)
+        cost_bytes = frame_cost_bytes(frame_bytes)
+        self.receiver.on_frame(link, destination, frame_bytes, now_ns)
         queue = self._queues.get(destination)
-        may_go = not queue and self.sender.may_send(destination)
+        may_go = not queue and self.sender.may_send(destination, cost_bytes)
         if may_go and self._try(destination, kind, source, payload):
             self.sender.spend(destination, cost_bytes)
             self.forwarded_bytes += cost_bytes
-            self.receiver.on_consumed(link, destination, cost_bytes, now_ns)
+            self.receiver.on_consumed(link, destination, frame_bytes, now_ns)
             return
         if queue is None:
             queue = self._queues[destination] = deque()
-        queue.append(Waiting(kind, source, payload, cost_bytes, link))
+        queue.append(Waiting(kind, source, payload, frame_bytes, link))
         self._ask(destination)
 
     def on_outcomes(self, destination: int, source: int, payload: Any) -> None:
@@ -158,14 +177,18 @@ class Forwarder:
             if self._links.get(task) == link:
                 self.sender.granted(task, grant_bytes)
                 self._drain(task, now_ns)
+                self.receiver.serve(task, now_ns)
 
-    def on_credit_request(self, link: int, tasks: Iterable[int], now_ns: int) -> None:
-        """A sender without credit asks for it; a peer may know a newer plan than this side."""
-        for task in tasks:
+    def on_credit_request(self, link: int, needs: Iterable[tuple[int, int]], now_ns: int) -> None:
+        """A sender has too little credit for its next frames: (task, bytes of the frame).
+
+        A peer may know a newer plan than this side.
+        """
+        for task, need_bytes in needs:
             if task in self._known:
-                self.receiver.on_request(link, task, now_ns)
+                self.receiver.on_request(link, task, need_bytes, now_ns)
             else:
-                self._early_requests.setdefault(link, set()).add(task)
+                self._early_requests.setdefault(link, {})[task] = need_bytes
 
     def retry(self, now_ns: int) -> None:
         """Send again what live links did not take. Call it once a turn."""
@@ -195,15 +218,16 @@ class Forwarder:
             return
         while queue:
             frame = queue[0]
-            if frame.kind != Kind.OUTCOMES and not self.sender.may_send(task):
+            cost_bytes = frame_cost_bytes(frame.frame_bytes)
+            if frame.kind != Kind.OUTCOMES and not self.sender.may_send(task, cost_bytes):
                 break
             if not self._try(task, frame.kind, frame.source, frame.payload):
                 return
             queue.popleft()
             if frame.kind != Kind.OUTCOMES:
-                self.sender.spend(task, frame.cost_bytes)
-                self.forwarded_bytes += frame.cost_bytes
-                self.receiver.on_consumed(frame.link, task, frame.cost_bytes, now_ns)
+                self.sender.spend(task, cost_bytes)
+                self.forwarded_bytes += cost_bytes
+                self.receiver.on_consumed(frame.link, task, frame.frame_bytes, now_ns)
         if queue:
             self._ask(task)
 
@@ -220,10 +244,32 @@ class Forwarder:
         return False
 
     def _ask(self, task: int) -> None:
+        """Ask for credit for the first frame that waits for a task."""
+        need_bytes = frame_cost_bytes(self._queues[task][0].frame_bytes)
+        if not self.sender.may_send(task, need_bytes):
+            self._want(task, need_bytes)
+
+    def _want(self, task: int, need_bytes: int) -> None:
         target = self._links.get(task)
-        if target is not None and not self.sender.may_send(task) and self.sender.ask(task):
-            waiting = sum(frame.cost_bytes for frame in self._queues[task])
-            self.wanted.setdefault(target, {})[task] = waiting
+        if target is not None and self.sender.ask(task):
+            self.wanted.setdefault(target, {})[task] = need_bytes
+
+    def _may_pass(self, task: int, need_bytes: int) -> bool:
+        """Return whether a frame beyond the window may come for a task.
+
+        One for another container comes when it can go on at once: large frames wait at their
+        source or in the container they are for, whose tasks bound how many there are.
+        """
+        target = self._links.get(task)
+        if target is None:
+            return False
+        if target >= 0 or self.sender.may_send(task, need_bytes):
+            return True
+        self._want(task, need_bytes)
+        return False
+
+    def _goes_first(self, link: int, task: int) -> bool:
+        return (link, self._cycles.get(task)) in self._round_links
 
     def _drain_metrics(self) -> None:
         target = self._links.get(METRICSMGR_TASK)

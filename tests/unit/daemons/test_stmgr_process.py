@@ -203,7 +203,7 @@ def test_routes_data_by_credit_and_outcomes_without(stmgr: Stmgr) -> None:
     source, target = stmgr.join("line-1", 1), stmgr.join("split-3", 3)
     stmgr.push_plan()
     stmgr.wait(lambda: source.of_kind(Kind.PLAN) and target.of_kind(Kind.PLAN), "plans")
-    source.link.send(Kind.CREDIT_REQUEST, encode_credit_request({3: 100}))
+    source.link.send(Kind.CREDIT_REQUEST, encode_credit_request({3: 1024}))
     granted = stmgr.wait(lambda: source.of_kind(Kind.CREDIT), "credit for the source")
     (task, grant_bytes), *_ = decode_credit(granted[0][2])
     assert task == 3
@@ -211,10 +211,9 @@ def test_routes_data_by_credit_and_outcomes_without(stmgr: Stmgr) -> None:
     for number in range(3):
         source.link.send(Kind.DATA, b"batch%d" % number, 3, 1)
     asked = stmgr.wait(lambda: target.of_kind(Kind.CREDIT_REQUEST), "a request at the target")
-    assert decode_credit_request(asked[0][2]) == [3]
+    assert decode_credit_request(asked[0][2]) == [(3, 1024)]
     assert target.of_kind(Kind.DATA) == []
-    # One byte of credit lets one frame through, whatever its size.
-    target.link.send(Kind.CREDIT, encode_credit({3: 1}))
+    target.link.send(Kind.CREDIT, encode_credit({3: 1024}))
     stmgr.wait(lambda: len(target.of_kind(Kind.DATA)) == 1, "one frame")
     target.link.send(Kind.CREDIT, encode_credit({3: 10_000}))
     stmgr.wait(lambda: len(target.of_kind(Kind.DATA)) == 3, "all frames")
@@ -230,7 +229,7 @@ def test_frames_wait_for_a_task_that_has_not_joined(stmgr: Stmgr) -> None:
     source.link.send(Kind.DATA, b"early", 3, 1)
     target = stmgr.join("split-3", 3)
     stmgr.wait(lambda: target.of_kind(Kind.CREDIT_REQUEST), "a request at the target")
-    target.link.send(Kind.CREDIT, encode_credit({3: 1}))
+    target.link.send(Kind.CREDIT, encode_credit({3: 1024}))
     stmgr.wait(lambda: target.of_kind(Kind.DATA) == [(3, 1, b"early")], "the early frame")
 
 

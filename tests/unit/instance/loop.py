@@ -238,7 +238,8 @@ class Loop:
             self.records.append(metrics_from_bytes(frame.payload, "t"))
         elif frame.kind is Kind.CREDIT_REQUEST:
             if self.grants:
-                grant = dict.fromkeys(decode_credit_request(frame.payload), GRANT_BYTES)
+                needs = dict(decode_credit_request(frame.payload))
+                grant = dict.fromkeys(needs, GRANT_BYTES)
                 runtime.on_frame(Kind.CREDIT, 0, 0, encode_credit(grant), self.now_ns)
         elif frame.kind in (Kind.DATA, Kind.OUTCOMES):
             self._queues[frame.source, frame.destination].append(frame)

@@ -391,6 +391,9 @@ def test_watcher_that_flushes_during_execute_settles_each_row_once(outputs):
         )
         loop.runtimes["b"].on_frame(Kind.DATA, task, source, payload, loop.now_ns)
     runtime = loop.runtimes["b"]
+    # A bolt whose output waits is given no input.
+    credit = encode_credit(dict.fromkeys(range(9), 1 << 40))
+    runtime.on_frame(Kind.CREDIT, 0, 0, credit, loop.now_ns)
     frames: list[Any] = []
     done = threading.Event()
 
@@ -408,8 +411,6 @@ def test_watcher_that_flushes_during_execute_settles_each_row_once(outputs):
     done.set()
     watcher.join()
     runtime.flush(loop.now_ns, idle=True)
-    frames += runtime.take_frames()
-    runtime.on_frame(Kind.CREDIT, 0, 0, encode_credit(dict.fromkeys(range(9), 1 << 40)), 0)
     frames += runtime.take_frames()
     values = dict(zip(roots, edges, strict=True))
     failed = set()

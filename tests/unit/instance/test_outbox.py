@@ -19,6 +19,8 @@ from heronshim.core.stream.frame import Kind
 from heronshim.instance.outbox import (
     BATCH_BYTES_LIMIT,
     FIRST_ROWS_MAX,
+    HELD_US,
+    SLOW_US,
     OpenBatch,
     Outbox,
     edge_source,
@@ -48,15 +50,21 @@ def owner() -> Owner:
 def outbox() -> Outbox:
     outbox = Outbox(500, 32768)
     for task in (TARGET, OTHER):
-        outbox.on_credit(task, 1 << 40)
+        outbox.on_credit(task, 1 << 40, 0)
     return outbox
 
 
-def open_batch(outbox: Outbox, owner: Owner, target: int = TARGET, **kind: Any) -> OpenBatch:
+def open_batch(
+    outbox: Outbox, owner: Owner, target: int = TARGET, *, known: bool = True, **kind: Any
+) -> OpenBatch:
+    """`known`: the target took many rows lately."""
     fields = ("word", "count")
-    return outbox.open_batch(
+    batch = outbox.open_batch(
         OpenBatch(owner, "line", "default", fields, SOURCE, target, **kind)  # type: ignore[arg-type]
     )
+    if known:
+        batch.to.pace.took(1 << 20, 0)
+    return batch
 
 
 def sent_rows(outbox: Outbox, target: int = TARGET) -> list[list[Any]]:
@@ -236,28 +244,140 @@ class TestUnwritable:
 
 
 class TestCredit:
-    def test_frames_wait_in_order_until_credit_comes(self, owner):
+    def test_rows_wait_in_order_until_credit_comes(self, owner):
         outbox = Outbox(500, 32768)
         batch = open_batch(outbox, owner)
         for number in range(3):
             batch.rows.append(["a", number])
             outbox.flush(0)
         assert outbox.frames == []
-        assert outbox.wanted.keys() == {TARGET}
-        assert outbox.waiting_bytes > 0
-        outbox.on_credit(TARGET, 1)
+        assert outbox.wanted == {TARGET: 1024}
+        assert outbox.waiting_bytes() > 0
+        outbox.on_credit(TARGET, 1023, 0)
+        assert outbox.frames == [], "a frame goes when there is credit for all of it"
+        outbox.on_credit(TARGET, 1, 0)
         assert [row[1] for row in sent_rows(outbox)] == [0]
-        outbox.on_credit(TARGET, 3000)
-        assert [row[1] for row in sent_rows(outbox)] == [1, 2]
-        assert outbox.waiting_bytes == 0
+        outbox.flush(0)
+        outbox.on_credit(TARGET, 1024, 0)
+        assert [row[1] for row in sent_rows(outbox)] == [1, 2], "they waited in their batch"
+        assert outbox.waiting_bytes() == 0
+
+    def test_one_frame_is_made_of_what_waits_so_that_its_size_can_be_told(self, owner):
+        outbox = Outbox(500, 32768)
+        batch = open_batch(outbox, owner, tracker=AckTracker(SOURCE, Random(1)))
+        for number in range(3):
+            batch.rows.append(["x" * 5000, number])
+            batch.ids.append(number)
+        outbox.flush(0)
+        assert 15_000 < outbox.wanted[TARGET] < 15_300
+        assert (len(batch.rows), batch.sealed_rows, batch.sealed_ids) == (0, 3, 3)
+        outbox.on_credit(TARGET, outbox.wanted[TARGET], 0)
+        assert [row[1] for row in sent_rows(outbox)] == [0, 1, 2]
+        assert 0 <= outbox.credit.credit[TARGET] < 300, "what was asked for was enough, just so"
+        assert (batch.sealed_rows, batch.sealed_ids) == (0, 0)
+
+    def test_trees_open_when_their_rows_leave_not_when_they_wait(self, owner):
+        """So no tree times out for having waited in its spout's process."""
+        outbox = Outbox(500, 32768)
+        tracker = AckTracker(SOURCE, Random(1))
+        batch = open_batch(outbox, owner, tracker=tracker)
+        batch.rows.append(["a", 1])
+        batch.ids.append(1)
+        outbox.flush(0)
+        assert (tracker.open_count, batch.sealed_ids) == (0, 1)
+        outbox.on_credit(TARGET, 1024, 10_000_000)
+        assert (tracker.open_count, batch.sealed_ids) == (1, 0)
+        root = np.array(column(decode_batch(outbox.frames[0][3])[0].roots), np.uint64)
+        edge = np.array(column(decode_batch(outbox.frames[0][3])[0].edges), np.uint64)
+        settled = tracker.settle(root, edge, b"", distinct=True, now_us=10_000_005)
+        assert settled.acked_us.tolist() == [5]
+
+    def test_unknown_target_gets_one_row_then_twice_as_many_with_each_frame(self, owner):
+        outbox = Outbox(500, 32768)
+        outbox.on_credit(TARGET, 1 << 40, 0)
+        batch = open_batch(outbox, owner, known=False)
+        batch.rows.extend([["a", number] for number in range(100)])
+        outbox.flush(0)
+        sizes = [len(decode_batch(payload)[1]) for _, _, _, payload in outbox.frames]
+        assert sizes == [1, 1, 2, 4, 8, 16, 32, 36]
+
+    def test_frame_holds_no_more_than_a_tenth_of_a_second_of_work(self, owner):
+        outbox = Outbox(500, 32768)
+        batch = open_batch(outbox, owner, known=False)
+        sizes = []
+        for step in range(100):
+            # The target takes 100 rows a second, and grants a frame when it has executed one.
+            batch.rows.extend([["a", step]] * 30)
+            outbox.flush(step * 100_000)
+            outbox.on_credit(TARGET, 1024, step * 100_000)
+            sizes += [len(decode_batch(payload)[1]) for _, _, _, payload in outbox.frames]
+            outbox.frames.clear()
+        assert max(sizes) <= 4, "it doubles at most within a period, and forgets"
+
+    def test_batch_closes_at_the_credit_left(self, owner):
+        outbox = Outbox(500, 32768)
+        outbox.on_credit(TARGET, 40_000, 0)
+        batch = open_batch(outbox, owner)
+        for _ in range(2):
+            batch.rows.extend([["x" * 1000, 1]] * 30)
+            outbox.flush(0)
+        sizes = [len(decode_batch(payload)[1]) for _, _, _, payload in outbox.frames]
+        assert sizes[0] == 30
+        assert sum(sizes) >= 37
+        assert outbox.credit.credit[TARGET] < 2000
 
     def test_frame_without_credit_holds_no_other_target_up(self, owner):
         outbox = Outbox(500, 32768)
-        outbox.on_credit(OTHER, 5000)
+        outbox.on_credit(OTHER, 5000, 0)
         open_batch(outbox, owner).rows.append(["a", 1])
         open_batch(outbox, owner, OTHER).rows.append(["b", 2])
         outbox.flush(0)
         assert sent_rows(outbox, OTHER) == [["b", 2]]
+
+    def test_closed_batch_leaves_before_what_comes_after_it(self, owner):
+        """Order between the streams of one edge: what is closed keeps its place without credit."""
+        outbox = Outbox(500, 32768)
+        first, second = open_batch(outbox, owner), open_batch(outbox, owner)
+        for number in range(0, 6, 2):
+            first.rows.append(["a", number])
+            outbox.close_batch(first, 0)
+            second.rows.append(["b", number + 1])
+            outbox.close_batch(second, 0)
+        outbox.on_credit(TARGET, 1 << 20, 0)
+        assert [row[1] for row in sent_rows(outbox)] == [0, 1, 2, 3, 4, 5]
+
+    def test_task_is_held_while_more_than_a_frame_waits(self, owner):
+        outbox = Outbox(500, 32768)
+        batch = open_batch(outbox, owner, known=False)
+        batch.rows.append(["a", 1])
+        outbox.flush(0)
+        assert not outbox.holds(SOURCE, 0)
+        batch.rows.append(["a", 2])
+        assert outbox.holds(SOURCE, 0)
+        assert not outbox.holds(SOURCE + 1, 0), "another task of the process is not"
+        outbox.on_credit(TARGET, 2048, 0)
+        assert not outbox.holds(SOURCE, 0)
+
+    def test_what_waits_on_an_edge_of_a_cycle_holds_nobody(self, owner):
+        outbox = Outbox(500, 32768, {SOURCE: 0, TARGET: 0, OTHER: 1})
+        around, out = open_batch(outbox, owner), open_batch(outbox, owner, OTHER, known=False)
+        around.rows.extend([["a", 1]] * 5000)
+        outbox.flush(0)
+        assert not outbox.holds(SOURCE, 0)
+        out.rows.extend([["a", 1]] * 2)
+        outbox.flush(0)
+        assert outbox.holds(SOURCE, 0), "out of the cycle it does"
+
+    def test_bursts_for_a_task_that_held_its_sources_back_are_small(self, owner):
+        outbox = Outbox(500, 32768)
+        batch = open_batch(outbox, owner, known=False)
+        batch.rows.extend([["a", 1]] * 3)
+        outbox.flush(0)
+        assert outbox.holds(SOURCE, 1)
+        assert outbox.burst_max(5) == 500, "credit may just be on its way"
+        assert outbox.holds(SOURCE, 1 + HELD_US)
+        assert outbox.burst_max(1 + HELD_US) == 1
+        assert outbox.burst_max(2 + HELD_US + SLOW_US) == 500
 
     def test_new_link_begins_without_credit_and_frames_that_never_left_are_charged_again(
         self, outbox, owner
@@ -273,9 +393,11 @@ class TestCredit:
         batch.rows.append(["a", 2])
         outbox.flush(0)
         assert outbox.frames == []
-        outbox.on_credit(TARGET, 5000)
-        assert [row[1] for row in sent_rows(outbox)] == [0, 1, 2]
-        assert outbox.waiting_bytes == 0
+        outbox.on_credit(TARGET, 5000, 0)
+        assert [row[1] for row in sent_rows(outbox)] == [0, 1]
+        outbox.flush(0)
+        assert [row[1] for row in sent_rows(outbox)] == [2]
+        assert outbox.waiting_bytes() == 0
 
 
 def test_edges_are_never_zero_and_never_end():
@@ -356,7 +478,7 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=60)
 def test_rows_arrive_as_they_were_however_they_are_cut(rows, batch_rows):
     outbox = Outbox(batch_rows, 200)
-    outbox.on_credit(TARGET, 1 << 40)
+    outbox.on_credit(TARGET, 1 << 40, 0)
     owner = Owner()
     batch = open_batch(outbox, owner)
     for row in rows:

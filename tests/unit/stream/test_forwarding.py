@@ -55,7 +55,7 @@ def data(forwarder: Forwarder, *payloads: bytes, task: int = TASK, source: int =
 
 def test_credit_asked_for_before_the_plan_came_is_granted_with_the_plan(links):
     forwarder = Forwarder(links.send)
-    forwarder.on_credit_request(SOURCE_LINK, [TASK], 0)
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, 1024)], 0)
     assert forwarder.take_grants() == {}
     forwarder.set_tasks([TASK, SPOUT], 1)
     assert forwarder.take_grants()[SOURCE_LINK][TASK] > 0
@@ -65,7 +65,7 @@ def test_credit_asked_for_before_the_plan_came_is_granted_with_the_plan(links):
 
 def test_a_link_that_ended_before_the_plan_came_is_granted_nothing(links):
     forwarder = Forwarder(links.send)
-    forwarder.on_credit_request(SOURCE_LINK, [TASK], 0)
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, 1024)], 0)
     forwarder.unbind(SOURCE_LINK)
     forwarder.set_tasks([TASK, SPOUT], 1)
     assert forwarder.take_grants() == {}
@@ -86,8 +86,8 @@ def test_data_waits_for_credit_which_is_asked_for_once(forwarder, links):
     assert links.sent == []
     assert forwarder.wanted == {LINK: {TASK: 1024}}
     assert forwarder.queued_bytes() == 2048
-    forwarder.on_credit(LINK, [(TASK, 1)], 0)
-    assert links.payloads(LINK) == [b"a"], "one frame may overdraw"
+    forwarder.on_credit(LINK, [(TASK, 1024)], 0)
+    assert links.payloads(LINK) == [b"a"]
     forwarder.on_credit(LINK, [(TASK, 5000)], 0)
     assert links.payloads(LINK) == [b"a", b"b"]
 
@@ -120,7 +120,7 @@ def test_barrier_keeps_its_place_behind_data(forwarder, links):
 def test_frame_for_a_task_that_the_plan_lacks_is_dropped_and_counted(forwarder, links):
     data(forwarder, b"a", task=77)
     forwarder.on_outcomes(78, 1, b"o")
-    forwarder.on_credit_request(SOURCE_LINK, [77], 0)
+    forwarder.on_credit_request(SOURCE_LINK, [(77, 1024)], 0)
     assert forwarder.unknown_task_count == 2
     assert links.sent == []
     assert forwarder.queued_bytes() == 0
@@ -175,7 +175,7 @@ def test_credit_of_an_ended_link_is_void(forwarder, links):
     forwarder.bind(TASK, OTHER_LINK)
     assert links.sent == []
     assert forwarder.wanted == {OTHER_LINK: {TASK: 1024}}
-    forwarder.on_credit(OTHER_LINK, [(TASK, 1)], 0)
+    forwarder.on_credit(OTHER_LINK, [(TASK, 1024)], 0)
     assert links.payloads(OTHER_LINK) == [b"a"]
 
 
@@ -202,7 +202,7 @@ def test_newer_link_of_a_task_takes_over_though_the_older_ends_later(forwarder, 
     assert forwarder.joined(TASK)
     data(forwarder, b"too early")
     assert links.sent == []
-    forwarder.on_credit(OTHER_LINK, [(TASK, 1)], 0)
+    forwarder.on_credit(OTHER_LINK, [(TASK, 1024)], 0)
     assert links.payloads(OTHER_LINK) == [b"too early"]
 
 
@@ -210,27 +210,81 @@ def test_end_of_an_older_link_leaves_the_newer_one_alone(forwarder, links):
     forwarder.bind(TASK, LINK)
     forwarder.bind(TASK, OTHER_LINK)
     forwarder.unbind(LINK)
-    forwarder.on_credit(OTHER_LINK, [(TASK, 1)], 0)
+    forwarder.on_credit(OTHER_LINK, [(TASK, 1024)], 0)
     data(forwarder, b"a")
     assert links.payloads(OTHER_LINK) == [b"a"]
 
 
 def test_second_bind_of_the_same_link_keeps_its_credit(forwarder, links):
     forwarder.bind(TASK, LINK)
-    forwarder.on_credit(LINK, [(TASK, 1)], 0)
+    forwarder.on_credit(LINK, [(TASK, 1024)], 0)
     forwarder.bind(TASK, LINK)
     data(forwarder, b"a")
     assert links.payloads(LINK) == [b"a"]
 
 
 def test_sender_gets_credit_back_when_its_frames_went_on(forwarder):
-    forwarder.on_credit_request(SOURCE_LINK, [TASK], 0)
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, 1024)], 0)
     granted = forwarder.take_grants()[SOURCE_LINK][TASK]
     data(forwarder, bytes(granted))
     assert forwarder.take_grants() == {}
     forwarder.bind(TASK, LINK)
-    forwarder.on_credit(LINK, [(TASK, 1)], 0)
-    assert forwarder.take_grants() == {SOURCE_LINK: {TASK: granted}}
+    forwarder.on_credit(LINK, [(TASK, granted)], 0)
+    assert forwarder.take_grants() == {SOURCE_LINK: {TASK: 2 * granted}}
+
+
+LARGE = 5_000_000
+
+
+def test_a_frame_over_the_window_comes_when_nothing_waits_for_its_task(forwarder):
+    forwarder.bind(TASK, LINK)
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {SOURCE_LINK: {TASK: LARGE}}
+    forwarder.on_credit_request(22, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {}, "one at a time"
+    data(forwarder, bytes(LARGE))
+    assert forwarder.take_grants() == {}
+    forwarder.on_credit(LINK, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {22: {TASK: LARGE}}
+
+
+def test_a_frame_over_the_window_does_not_come_for_a_task_that_has_not_joined(forwarder):
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {}
+    forwarder.bind(TASK, LINK)
+    assert forwarder.take_grants() == {SOURCE_LINK: {TASK: LARGE}}
+
+
+def test_a_frame_over_the_window_for_another_container_comes_when_it_can_go_on(forwarder, links):
+    forwarder.bind(TASK, -2)
+    forwarder.on_credit_request(SOURCE_LINK, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {}
+    assert forwarder.wanted == {-2: {TASK: LARGE}}
+    forwarder.on_credit(-2, [(TASK, LARGE)], 0)
+    assert forwarder.take_grants() == {SOURCE_LINK: {TASK: LARGE}}
+    data(forwarder, bytes(LARGE))
+    assert len(links.payloads(-2)) == 1
+    assert forwarder.queued_bytes() == 0
+
+
+def test_what_goes_round_is_let_in_before_what_is_new(forwarder):
+    """Tuples of a cycle drain before new ones enter: else a slow cycle holds all that may pend."""
+    first, second, rounds = 21, 22, 23
+    forwarder.set_tasks([TASK, SPOUT], 0, {TASK: 0})
+    forwarder.bind(TASK, LINK)
+    forwarder.on_data(rounds, Kind.DATA, TASK, TASK, b"round", 0)
+    forwarder.on_data(first, Kind.DATA, TASK, SPOUT, b"new", 0)
+    for link in (first, second, rounds):
+        forwarder.on_credit_request(link, [(TASK, LARGE)], 0)
+    served = []
+    for _ in range(3):
+        forwarder.on_credit(LINK, [(TASK, LARGE + 2048)], 0)
+        (link,) = [
+            link for link, grants in forwarder.take_grants().items() if grants[TASK] >= LARGE
+        ]
+        served.append(link)
+        forwarder.on_data(link, Kind.DATA, TASK, SPOUT, bytes(LARGE), 0)
+    assert served == [rounds, first, second]
 
 
 class TestMetrics:
@@ -273,7 +327,7 @@ class TestMetrics:
     def test_end_of_the_metrics_manager_holds_nothing_else_up(self, forwarder, links):
         forwarder.bind(METRICSMGR_TASK, OTHER_LINK)
         forwarder.bind(TASK, LINK)
-        forwarder.on_credit(LINK, [(TASK, 1)], 0)
+        forwarder.on_credit(LINK, [(TASK, 1024)], 0)
         forwarder.unbind(OTHER_LINK)
         forwarder.on_metrics(1, b"m")
         data(forwarder, b"a")
@@ -319,9 +373,8 @@ class RoutingMachine(RuleBasedStateMachine):
         assert number == self.got[key], "out of order, lost or twice"
         self.got[key] += 1
         if kind == Kind.DATA:
-            cost = frame_cost_bytes(len(payload))
-            self.receivers[link].on_frame(0, task, cost, self.now_ns)
-            self.uneaten[link].append((task, cost))
+            self.receivers[link].on_frame(0, task, len(payload), self.now_ns)
+            self.uneaten[link].append((task, len(payload)))
         return True
 
     def _payload(self, kind: int, source: int, task: int, size: int) -> bytes:
@@ -339,12 +392,13 @@ class RoutingMachine(RuleBasedStateMachine):
 
     def _send(self, source: int, task: int) -> None:
         queue, credit = self.waiting[source, task], self.credit[source]
-        while queue and credit.may_send(task):
+        while queue and credit.may_send(task, cost := frame_cost_bytes(len(queue[0]))):
+            credit.spend(task, cost)
             payload = queue.popleft()
-            credit.spend(task, frame_cost_bytes(len(payload)))
             self.forwarder.on_data(source, Kind.DATA, task, source, payload, self.now_ns)
         if queue and credit.ask(task):
-            self.forwarder.on_credit_request(source, [task], self.now_ns)
+            needs = [(task, frame_cost_bytes(len(queue[0])))]
+            self.forwarder.on_credit_request(source, needs, self.now_ns)
 
     @rule(source=st.sampled_from(TASKS), task=st.sampled_from(SPOUTS))
     def outcome(self, source: int, task: int) -> None:
@@ -363,7 +417,8 @@ class RoutingMachine(RuleBasedStateMachine):
             self._end(older)
             older = None
         self.link_numbers += 1
-        link = self.bound[task] = self.link_numbers
+        # A task in another container has a negative link.
+        link = self.bound[task] = self.link_numbers * self.random.choice([1, -1])
         self.receivers[link] = CreditReceiver()
         self.forwarder.bind(task, link)
         if older is not None:
@@ -406,13 +461,13 @@ class RoutingMachine(RuleBasedStateMachine):
         self.forwarder.retry(self.now_ns)
         wanted, self.forwarder.wanted = self.forwarder.wanted, {}
         for link, tasks in wanted.items():
-            for task, waiting_bytes in tasks.items():
-                assert waiting_bytes > 0
-                self.receivers[link].on_request(0, task, self.now_ns)
+            for task, need_bytes in tasks.items():
+                assert 1024 <= need_bytes <= FRAME_BYTES_MAX
+                self.receivers[link].on_request(0, task, need_bytes, self.now_ns)
         for link in sorted(self.bound.values()):
             for _ in range(min(count, len(self.uneaten[link]))):
-                task, cost = self.uneaten[link].popleft()
-                self.receivers[link].on_consumed(0, task, cost, self.now_ns)
+                task, frame_bytes = self.uneaten[link].popleft()
+                self.receivers[link].on_consumed(0, task, frame_bytes, self.now_ns)
             for grants in self.receivers[link].take_grants().values():
                 self.forwarder.on_credit(link, grants.items(), self.now_ns)
         for source, grants in self.forwarder.take_grants().items():
@@ -437,10 +492,9 @@ class RoutingMachine(RuleBasedStateMachine):
     @invariant()
     def credit_bounds_what_waits(self) -> None:
         self.forwarder.receiver.check_invariants()
-        overdraw = len(SOURCES) * (FRAME_BYTES_MAX + 1024)
         for task in TASKS:
             queued = self.forwarder.receiver.queued_bytes(task)
-            assert queued <= WINDOW_BYTES_MAX + overdraw
+            assert queued <= WINDOW_BYTES_MAX + FRAME_BYTES_MAX
             in_queue = sum(
                 self.made[Kind.DATA, source, task]
                 - self.got[Kind.DATA, source, task]
