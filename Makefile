@@ -3,13 +3,12 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
-RUNS ?= 5
 
-.PHONY: help setup demo test fmt lint proto bench recovery lock
+.PHONY: help setup demo test sim fmt lint proto bench lock
 
 help: ## Print this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
-	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, bench and recovery'
+	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, sim and bench'
 
 setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with all development tools
 	@.ci/system-packages protobuf-compiler
@@ -19,6 +18,9 @@ demo: .venv/run.stamp ## Count the words of a real text on two containers; run-t
 
 test: .venv/dev.stamp ## Run all tests
 	@$(BIN)/pytest $(ARGS)
+
+sim: .venv/dev.stamp ## Run 20,000 simulated clusters under random faults; ARGS="--story SEED" shows one
+	@$(BIN)/python -m tests.sim $(ARGS)
 
 fmt: .venv/dev.stamp ## Format and mend what can be mended by machine
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix
@@ -36,9 +38,6 @@ proto: ## Generate heronshim/wire/v1 from proto/
 
 bench: .venv/dev.stamp ## Measure throughput, latency and memory; prints and stores the figures
 	@$(BIN)/python -m bench $(ARGS)
-
-recovery: .venv/dev.stamp ## Kill, stop and starve each process, RUNS times (5); writes docs/recovery.md
-	@$(BIN)/python -m bench.faults.recovery --runs $(RUNS) $(ARGS)
 
 lock: .venv/dev.stamp ## Write requirements/*.txt anew from pyproject.toml
 	@.ci/lock

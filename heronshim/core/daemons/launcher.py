@@ -269,18 +269,11 @@ class Launcher:
 
 
 def _known_state(work_dir: str) -> LauncherState:
-    """Return what launcher.json says; of a damaged one nothing, what lives is found anyway.
-
-    That file is kept beside the new one: a newer heronshim may have written it.
-    """
-    path = Path(work_dir) / STATE_FILE
+    """Return what launcher.json says; of a damaged one nothing, what lives is found anyway."""
     try:
-        return read_state(path)
+        return read_state(Path(work_dir) / STATE_FILE)
     except StateError as error:
-        kept = path.with_suffix(".unreadable")
-        log_event("ERROR", "launcher_state_damaged", error=error, kept=kept)
-        with suppress(OSError):
-            path.replace(kept)
+        log_event("ERROR", "launcher_state_damaged", error=error)
         return LauncherState()
 
 

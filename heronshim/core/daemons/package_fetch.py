@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.logs import log_event, setup_daemon
 from heronshim.core.io.packages import extract
-from heronshim.core.io.regular_file import read_regular
 from heronshim.core.spi import registry
 from heronshim.errors import HeronshimError, UploadError
 
@@ -57,7 +56,7 @@ def fetch_package(launch: Launch, folder: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return read_regular(path, 1024).decode("ascii")
+        return path.read_text("ascii")
     except (OSError, ValueError):
         return ""
 

@@ -1,0 +1,89 @@
+"""One seed, one run: `simulate(seed)` raises SimulationFailed, or says what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+
+from heronshim.core.io import logs
+from tests.sim.cluster import START_NS, Cluster, S
+from tests.sim.faults import Faults, random_shape
+from tests.sim.ledger import Violation
+from tests.sim.processes import Instance
+
+SETTLE_NS = 20 * S
+"""Virtual time after the last fault within which every number must be acked."""
+
+
+class SimulationFailed(AssertionError):
+    """Names the seed, and how to see what led to it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to."""
+
+    seed: int
+    kinds: tuple[str, ...]
+    virtual_s: float
+    executed: int
+    retries: int
+    frames: int
+
+
+def simulate(seed: int, story: list[str] | None = None) -> Result:
+    """Run one seed; `story` receives a line for each thing that happens."""
+    rng = Random(seed)
+    shape = random_shape(rng)
+    cluster = Cluster(rng.getrandbits(64), shape, story)
+    with _logs_to(cluster):
+        faults = Faults(cluster)
+        try:
+            _run(cluster, faults)
+        except Exception as error:
+            what = str(error) if isinstance(error, Violation) else f"{cluster.running}: {error!r}"
+            msg = f"seed {seed}: {what}\nto see what led to it: make sim ARGS='--story {seed}'"
+            raise SimulationFailed(msg) from error
+        finally:
+            cluster.close()
+    return Result(
+        seed,
+        tuple(faults.kinds),
+        (cluster.now_ns - START_NS) / S,
+        cluster.ledger.executed,
+        sum(cluster.ledger.attempts.values()) - len(cluster.ledger.attempts),
+        cluster.net.sent_frames,
+    )
+
+
+def _run(cluster: Cluster, faults: Faults) -> None:
+    ledger = cluster.ledger
+    cluster.run(faults.end_ns)
+    faults.stop()
+    if not cluster.run(cluster.now_ns + SETTLE_NS, ledger.done):
+        missing = sorted(ledger.all_numbers() - ledger.acked)
+        cluster.violated(f"not settled {SETTLE_NS // S} s after the last fault: {missing}")
+    for process in cluster.processes.values():
+        if isinstance(process, Instance) and process.alive and process.runtime.spout_pending():
+            cluster.violated(f"{process.name}: all is acked, but trees are open")
+
+
+@contextmanager
+def _logs_to(cluster: Cluster) -> Iterator[None]:
+    """Let what processes log be part of the story, and cost nothing without one."""
+    original = logs.event_line
+
+    def line(_level: str, event: str, **fields: object) -> str:
+        if cluster.telling:
+            fields.pop("pid", None)
+            words = " ".join(f"{name}={value}" for name, value in fields.items())
+            cluster.note(f"    {cluster.running}: {event} {words}")
+        return ""
+
+    logs.event_line = line
+    try:
+        yield
+    finally:
+        logs.event_line = original
