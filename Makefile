@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 ARGS ?=
+NATIVE := heronshim/_native.c hatch_build.py
+EITHER := tests/unit/instance tests/unit/testing tests/compat tests/vectors
 
 .PHONY: help setup demo test sim fmt lint proto bench lock
 
@@ -16,8 +18,9 @@ setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with 
 demo: .venv/run.stamp ## Count the words of a real text on two containers; run-time packages only
 	@$(BIN)/heronshim demo $(ARGS)
 
-test: .venv/dev.stamp ## Run all tests
+test: .venv/dev.stamp ## Run all tests, those of the per-tuple path with and without the native module
 	@$(BIN)/pytest $(ARGS)
+	@if [[ -z "$(ARGS)" ]]; then HERONSHIM_NATIVE=0 $(BIN)/pytest $(EITHER); fi
 
 sim: .venv/dev.stamp ## Run 20,000 simulated clusters under random faults; ARGS="--story SEED" shows one
 	@$(BIN)/python -m tests.sim $(ARGS)
@@ -32,6 +35,7 @@ lint: .venv/dev.stamp ## Check style, types, layers, protocol files and generate
 	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	.ci/wire --check
+	.ci/native
 
 proto: ## Generate heronshim/wire/v1 from proto/
 	@.ci/wire
@@ -42,8 +46,8 @@ bench: .venv/dev.stamp ## Measure throughput, latency and memory; prints and sto
 lock: .venv/dev.stamp ## Write requirements/*.txt anew from pyproject.toml
 	@.ci/lock
 
-.venv/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml
+.venv/run.stamp: requirements/run.txt requirements/build.txt pyproject.toml $(NATIVE)
 	@.ci/venv run
 
-.venv/dev.stamp: requirements/dev.txt requirements/build.txt pyproject.toml
+.venv/dev.stamp: requirements/dev.txt requirements/build.txt pyproject.toml $(NATIVE)
 	@.ci/venv dev

@@ -50,6 +50,7 @@ VARIABLES = """\
 | variable | meaning |
 | --- | --- |
 | `HERONSHIM_HOME` | folder of state, packages, logs and `config.yaml`; mode 700 |
+| `HERONSHIM_NATIVE` | 0 chooses Python alone for the per-tuple path, when installed or started |
 | `HERONSHIM_SOCKET_DIR` | folder of Unix sockets; a socket's path has at most 107 bytes |
 """
 

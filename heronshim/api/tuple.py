@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from heronshim import native
 from heronshim.core.plan.topology import SYSTEM_COMPONENT, TICK_STREAM
 
 if TYPE_CHECKING:
@@ -85,3 +86,24 @@ class Tuple(msgspec.Struct, gc=False, eq=False):
 
     def __repr__(self) -> str:
         return f"Tuple({self.values!r}, {self.component}:{self.stream} task {self.task})"
+
+
+PurePythonTuple = Tuple
+"""The class above, whichever is in use."""
+
+if native.MODULE is not None:
+    for _name in (
+        "component",
+        "task",
+        "stream",
+        "fields",
+        "is_tick",
+        "select",
+        "__getitem__",
+        "__len__",
+        "__repr__",
+        "__doc__",
+    ):
+        setattr(native.MODULE.Tuple, _name, vars(Tuple)[_name])
+    if not TYPE_CHECKING:
+        Tuple = native.MODULE.Tuple

@@ -12,6 +12,7 @@ from itertools import count, islice, repeat
 from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
+from heronshim import native
 from heronshim.api.components import FailTuple
 from heronshim.api.tuple import Source, Tuple
 from heronshim.core.plan.topology import SYSTEM_COMPONENT, SYSTEM_TASK, TICK_STREAM
@@ -19,12 +20,13 @@ from heronshim.instance.collector import BoltCollector
 from heronshim.instance.outcomes import OutcomeBuffer, of_one_task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from random import Random
 
     from heronshim.api.components import Bolt
     from heronshim.api.context import Context
+    from heronshim.core.codec.data import Rows
     from heronshim.errors import ValueEncodingError
     from heronshim.instance.clock import Clock
     from heronshim.instance.meter import TaskMeter
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 CHUNK_NS = 400_000
 """About how long rows may be executed between two looks at the socket."""
 NS_PER_US = 1000
+STOPPED = "execute raised StopIteration"
 _ACK, _FAIL, _RESET = "ack", "fail", "reset"
 
 
@@ -55,12 +58,18 @@ class _Work:
         "tuples",
     )  # fmt: skip
 
-    def __init__(self, source: Source, rows: list[list[Any]], link: int, frame_bytes: int) -> None:
+    def __init__(self, source: Source, rows: Rows, link: int, frame_bytes: int) -> None:
         self.source = source
         self.rows = rows
         self.row_count = len(rows)
-        self.rows_iter = iter(rows)
-        self.tuples: Iterator[Tuple] = map(Tuple, self.rows_iter, repeat(source), count())
+        self.rows_iter: Any
+        """What is not begun yet, by its length hint."""
+        self.tuples: Any
+        if isinstance(rows, list):
+            self.rows_iter = iter(rows)
+            self.tuples = map(Tuple, self.rows_iter, repeat(source), count())
+        else:
+            self.rows_iter = self.tuples = rows.tuples(source)
         self.link = link
         self.frame_bytes = frame_bytes
         self.roots = b""
@@ -74,6 +83,12 @@ class _Work:
     def begun(self) -> int:
         """Rows that execute was called for."""
         return self.row_count - length_hint(self.rows_iter)
+
+    def in_hand(self) -> Tuple:
+        """Return the tuple of the newest row that execute was called for."""
+        row = self.begun() - 1
+        values = self.rows[row] if isinstance(self.rows, list) else self.tuples.in_hand
+        return Tuple(values, self.source, row)
 
 
 class BoltTask:
@@ -107,7 +122,7 @@ class BoltTask:
         self._fatal = fatal
         self._clock = clock
         self.clock_ns = clock.now_ns
-        self._inbox: deque[tuple[DataBatch, list[list[Any]], int, int, int]] = deque()
+        self._inbox: deque[tuple[DataBatch, Rows, int, int, int]] = deque()
         self._work: _Work | None = None
         self._chunk_rows = 16
         self.auto_ack = type(bolt).auto_ack
@@ -131,7 +146,7 @@ class BoltTask:
             self._next_tick_ns = self.clock_ns() + int(self._tick_s * 1e9)
 
     def on_batch(
-        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, frame_bytes: int
+        self, batch: DataBatch, rows: Rows, source_task: int, link: int, frame_bytes: int
     ) -> None:
         """A batch arrived; it is executed in a later step."""
         self._inbox.append((batch, rows, source_task, link, frame_bytes))
@@ -229,7 +244,7 @@ class BoltTask:
         return True
 
     def _begin(
-        self, batch: DataBatch, rows: list[list[Any]], source_task: int, link: int, frame_bytes: int
+        self, batch: DataBatch, rows: Rows, source_task: int, link: int, frame_bytes: int
     ) -> _Work:
         """Prepare a batch for execution; roots become Python numbers only where they are used."""
         fields = self._field_names(batch.component, batch.stream)
@@ -287,6 +302,13 @@ class BoltTask:
                     hook.bolt_execute(tup, (self.clock_ns() - begun_ns) / 1e6)
                     if self.auto_ack and tup._row not in work.failed:  # noqa: SLF001
                         hook.bolt_ack(tup)
+        elif native.MODULE is not None and not isinstance(work.rows, list):
+            try:
+                native.MODULE.execute_rows(execute, tuples, rows, self if self._emits else None)
+            except StopIteration:
+                if self._emits:
+                    raise
+                raise RuntimeError(STOPPED) from None
         elif self._emits:
             for tup in islice(tuples, rows):
                 self.current = tup
@@ -295,14 +317,13 @@ class BoltTask:
             due = min(rows, length_hint(work.rows_iter))
             if len(list(map(execute, islice(tuples, rows)))) < due:
                 # map takes an author's StopIteration for the end of its input.
-                msg = "execute raised StopIteration"
-                raise RuntimeError(msg)
+                raise RuntimeError(STOPPED)
 
     def _on_raised(self, work: _Work, error: Exception) -> None:
         row = work.begun() - 1
         self._know_roots(work)
         work.failed.add(row)
-        tup = Tuple(work.rows[row], work.source, row)
+        tup = work.in_hand()
         if not isinstance(error, FailTuple):
             self.current = tup
             self.report(error)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from heronshim import native
 from heronshim.api.tuple import Tuple
 from heronshim.core.plan.topology import DEFAULT_STREAM
-from heronshim.core.stream.field_hash import MEMO_ENTRIES_MAX, MEMO_LENGTH_MAX
+from heronshim.core.stream.field_hash import may_be_kept
 from heronshim.errors import nearest
 from heronshim.instance.outbox import OpenBatch, edge_source, tracked_count
 from heronshim.instance.stream_order import StreamOrder
@@ -149,7 +150,7 @@ class SpoutCollector:
         if route is None or not route.short:
             return None
         general = self._emit
-        fast_row = self._fast_row
+        open_lists = self._open_lists
         if self._task.calls_ack_at_emit:
             return None
         if route.key_index is None:
@@ -165,18 +166,20 @@ class SpoutCollector:
         ) -> Sequence[int]:
             if stream is DEFAULT_STREAM:
                 try:
-                    add_row, add_id, tasks = memo[values[index]]
+                    rows, ids, tasks = memo[values[index]]
                 except (KeyError, TypeError, IndexError):
                     pass
                 else:
-                    add_row(values)
-                    add_id(id)
+                    rows.append(values)
+                    ids.append(id)
                     return tasks  # type: ignore[no-any-return]
             tasks = tuple(general(values, id=id, stream=stream))
-            if stream == DEFAULT_STREAM and _may_be_kept(memo, values[index]):
-                memo[values[index]] = (*fast_row(route, tasks), tasks)
+            if stream == DEFAULT_STREAM and may_be_kept(memo, values[index]):
+                memo[values[index]] = (*open_lists(route, tasks), tasks)
             return tasks
 
+        if native.MODULE is not None:
+            return native.MODULE.SpoutEmit(emit_keyed, memo, index)
         return emit_keyed
 
     def _fast_emit_unkeyed(self, route: Route) -> Any:
@@ -185,7 +188,7 @@ class SpoutCollector:
         by_tasks: dict[tuple[int, ...], Any] = {}
         if route.constant is not None:
             tasks = route.constant
-            add_row, add_id = self._fast_row(route, tasks)
+            rows, ids = self._open_lists(route, tasks)
 
             def emit_constant(
                 values: Sequence[Any],
@@ -195,10 +198,12 @@ class SpoutCollector:
             ) -> Sequence[int]:
                 if stream is not DEFAULT_STREAM:
                     return general(values, id=id, stream=stream)
-                add_row(values)
-                add_id(id)
+                rows.append(values)
+                ids.append(id)
                 return tasks
 
+            if native.MODULE is not None:
+                return native.MODULE.SpoutEmit(emit_constant, (rows, ids, tasks), -1)
             return emit_constant
 
         def emit_chosen(
@@ -211,19 +216,19 @@ class SpoutCollector:
                 return general(values, id=id, stream=stream)
             tasks = choose(values)
             try:
-                add_row, add_id = by_tasks[tasks]
+                rows, ids = by_tasks[tasks]
             except KeyError:
-                add_row, add_id = by_tasks[tasks] = self._fast_row(route, tasks)
-            add_row(values)
-            add_id(id)
+                rows, ids = by_tasks[tasks] = self._open_lists(route, tasks)
+            rows.append(values)
+            ids.append(id)
             return tasks
 
         return emit_chosen
 
-    def _fast_row(self, route: Route, tasks: tuple[int, ...]) -> tuple[Any, Any]:
-        """Return (append a row, append its id) for a one-copy route."""
+    def _open_lists(self, route: Route, tasks: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
+        """Return (rows, ids) of the open batch of a one-copy route: append a row, then its id."""
         batch = self._single_batch(route, tasks[0])
-        return batch.rows.append, batch.ids.append
+        return batch.rows, batch.ids
 
     def _single_batch(self, route: Route, target: int) -> OpenBatch:
         if not self._tracked:
@@ -304,15 +309,6 @@ class SpoutCollector:
             self._streams.batch(route, task, paired=True).rows.append((values, root, edge))
 
 
-def _may_be_kept(memo: dict[str, Any], key: object) -> bool:
-    """Return whether a key may be kept, and make room: a short text (1 and True are equal)."""
-    if type(key) is not str or len(key) > MEMO_LENGTH_MAX:
-        return False
-    if len(memo) >= MEMO_ENTRIES_MAX:
-        memo.clear()
-    return True
-
-
 class BoltCollector:
     """Binds `emit`, `ack` and their like to one bolt."""
 
@@ -370,37 +366,41 @@ class BoltCollector:
             if anchors is not None or stream is not DEFAULT_STREAM:
                 return general(values, stream=stream, anchors=anchors)
             try:
-                add_row, tasks = memo[values[index]]
+                rows, tasks = memo[values[index]]
             except (KeyError, TypeError, IndexError):
                 tasks = general(values, stream=stream, anchors=anchors)
-                if _may_be_kept(memo, values[index]):
-                    memo[values[index]] = (batch_of(route, tasks[0]).rows.append, tasks)
+                if may_be_kept(memo, values[index]):
+                    memo[values[index]] = (batch_of(route, tasks[0]).rows, tasks)
                 return tasks
             if not tracked:
-                add_row(values)
+                rows.append(values)
                 return tasks  # type: ignore[no-any-return]
             anchor = task.current
             if not auto_anchor or anchor is None:
-                add_row((values, 0, 0))
+                rows.append((values, 0, 0))
                 return tasks  # type: ignore[no-any-return]
             source = anchor._source  # noqa: SLF001 - the engine's own field
             roots = source.roots
             if roots is None:
-                add_row((values, 0, 0))
+                rows.append((values, 0, 0))
                 return tasks  # type: ignore[no-any-return]
             row = anchor._row  # noqa: SLF001 - the engine's own field
             root = roots[row]
             if root.__class__ is not int or not root:
-                add_row((values, *self._pairs((anchor,))))
+                rows.append((values, *self._pairs((anchor,))))
                 return tasks  # type: ignore[no-any-return]
             edge = draw_edge()
             children = source.children
             if children is None:
                 children = source.children = [0] * len(roots)
             children[row] ^= edge
-            add_row((values, root, edge))
+            rows.append((values, root, edge))
             return tasks  # type: ignore[no-any-return]
 
+        if native.MODULE is not None:
+            return native.MODULE.BoltEmit(
+                emit_keyed, memo, index, task, draw_edge, tracked, auto_anchor
+            )
         return emit_keyed
 
     def _batch(self, route: Route, target: int) -> OpenBatch:

@@ -11,6 +11,7 @@ from array import array
 from collections import deque
 from typing import TYPE_CHECKING, Any, Protocol
 
+from heronshim import native
 from heronshim.core.codec.data import (
     ENCODING_ERRORS,
     encode_batch,
@@ -454,6 +455,9 @@ def _pair_columns(rows: list[Any]) -> Columns:
 
 def edge_source(random_bytes: Callable[[int], bytes]) -> Callable[[], int]:
     """Return a function that draws fresh random edges, never 0."""
+    if native.MODULE is not None:
+        edges: Callable[[], int] = native.MODULE.EdgeSource(random_bytes)
+        return edges
     pool: Iterator[int] = iter(())
 
     def draw() -> int:

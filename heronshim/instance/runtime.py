@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from heronshim.api.components import Bolt, Spout
 from heronshim.api.context import Context
 from heronshim.config import ComponentOptions, TopologyOptions, parse_options
-from heronshim.core.codec.data import decode_batch, decode_outcomes
+from heronshim.core.codec.data import decode_outcomes, open_batch
 from heronshim.core.codec.link import (
     decode_credit,
     decode_credit_request,
@@ -290,7 +290,7 @@ class InstanceRuntime:
             self._early.append((destination, source, bytes(payload), self._link, frame_bytes))
             return
         try:
-            batch, rows = decode_batch(payload)
+            batch, rows = open_batch(payload)
             task = self._tasks.get(destination)
             if not isinstance(task, BoltTask):
                 msg = f"data for task {destination}, which is no bolt of this process"
@@ -342,7 +342,7 @@ class InstanceRuntime:
         now_ns = self._clock.now_ns()
         for destination, source, payload, link, frame_bytes in early:
             try:
-                batch, rows = decode_batch(payload)
+                batch, rows = open_batch(payload)
             except RemoteProtocolError as error:
                 self._receiver.on_consumed(link, destination, frame_bytes, now_ns)
                 next(iter(self._tasks.values())).report(error)

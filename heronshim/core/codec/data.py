@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from heronshim import native
 from heronshim.core.codec.reading import parse
 from heronshim.errors import RemoteProtocolError, ValueEncodingError
 from heronshim.wire.v1 import data_pb2
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from heronshim._native import PackedRows
+
+    Rows = list[list[Any]] | PackedRows
+    """Of one batch: a PackedRows makes each list as it is asked for."""
+    AnyRows = TypeVar("AnyRows", list[list[Any]], Rows)
 
 
 def _refuse(value: object) -> Any:
@@ -77,11 +84,31 @@ def decode_batch(payload: bytes | memoryview) -> tuple[data_pb2.DataBatch, list[
         RemoteProtocolError: it is damaged, or its columns do not fit each other.
     """
     batch = parse(data_pb2.DataBatch, payload)
+    return batch, _fitting(batch, _unpack(batch, batch.rows))
+
+
+def open_batch(payload: bytes | memoryview) -> tuple[data_pb2.DataBatch, Rows]:
+    """Return the batch and its rows, checked, but made into values one by one where C does it.
+
+    Raises:
+        RemoteProtocolError: as decode_batch.
+    """
+    batch = parse(data_pb2.DataBatch, payload)
+    blob = batch.rows
+    rows: Rows | None = native.MODULE.packed_rows(blob) if native.MODULE is not None else None
+    return batch, _fitting(batch, _unpack(batch, blob) if rows is None else rows)
+
+
+def _unpack(batch: data_pb2.DataBatch, blob: bytes) -> list[list[Any]]:
     try:
-        rows = _unpack_rows(batch.rows)
+        return _unpack_rows(blob)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         msg = f'DataBatch.rows of "{batch.component}", stream "{batch.stream}": {error}'
         raise RemoteProtocolError(msg) from error
+
+
+def _fitting(batch: data_pb2.DataBatch, rows: AnyRows) -> AnyRows:
+    """Return the rows, when the columns beside them fit."""
     pairs = sum(batch.root_counts) if batch.root_counts else len(rows)
     columns_fit = len(batch.roots) == len(batch.edges) and (
         len(batch.roots) == 8 * pairs or not (batch.roots or batch.root_counts)
@@ -94,7 +121,7 @@ def decode_batch(payload: bytes | memoryview) -> tuple[data_pb2.DataBatch, list[
             f"{len(batch.edges)} of edges; they do not fit"
         )
         raise RemoteProtocolError(msg)
-    return batch, rows
+    return rows
 
 
 def encode_outcomes(kinds: bytes, roots: bytes, xors: bytes, *, distinct: bool) -> bytes:

@@ -20,7 +20,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heronshim.errors import ValueEncodingError
 
@@ -40,6 +40,15 @@ _INT64_MAX = (1 << 63) - 1
 _DOUBLE = struct.Struct("<d")
 _NAN_BITS = 0x7FF8 << 48
 """Double.doubleToLongBits gives one pattern for all NaNs."""
+
+
+def may_be_kept(memo: dict[str, Any], key: object) -> bool:
+    """Return whether a key may be kept, and make room: a short text (1 and True are equal)."""
+    if type(key) is not str or len(key) > MEMO_LENGTH_MAX:
+        return False
+    if len(memo) >= MEMO_ENTRIES_MAX:
+        memo.clear()
+    return True
 
 
 def java_hash(values: Iterable[object]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -374,7 +375,7 @@ def test_keys_are_remembered_without_bound_in_neither_number_nor_length():
     assert len(set(loop.one("s").tasks[:3])) == len(set(loop.one("s").tasks[3:])) == 1
     (memo,) = [
         cell.cell_contents
-        for cell in loop.one("s").emit.__closure__
+        for cell in inspect.unwrap(loop.one("s").emit).__closure__
         if isinstance(cell.cell_contents, dict)
     ]
     assert list(memo) == ["short"]
