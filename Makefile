@@ -5,12 +5,13 @@ BIN := .venv/bin
 ARGS ?=
 NATIVE := heronshim/_native.c hatch_build.py
 EITHER := tests/unit/instance tests/unit/testing tests/compat tests/vectors
+RUNS ?= 5
 
-.PHONY: help setup demo test sim fmt lint proto bench lock
+.PHONY: help setup demo test sim fmt lint proto bench recovery lock
 
 help: ## Print this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
-	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, sim and bench'
+	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, sim, bench and recovery'
 
 setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with all development tools
 	@.ci/system-packages protobuf-compiler
@@ -42,6 +43,9 @@ proto: ## Generate heronshim/wire/v1 from proto/
 
 bench: .venv/dev.stamp ## Measure throughput, latency and memory; prints and stores the figures
 	@$(BIN)/python -m bench $(ARGS)
+
+recovery: .venv/dev.stamp ## Kill, stop and starve each process, RUNS times (5); writes docs/recovery.md
+	@$(BIN)/python -m bench.faults.recovery --runs $(RUNS) $(ARGS)
 
 lock: .venv/dev.stamp ## Write requirements/*.txt anew from pyproject.toml
 	@.ci/lock

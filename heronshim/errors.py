@@ -128,7 +128,13 @@ class ValueEncodingError(HeronshimError):
     code = ErrorCode.VALUE
 
 
+NEAREST_CHARACTERS_MAX = 200
+"""No name is longer; comparing a word of megabytes takes seconds."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ' Did you mean "x"?' for the known word nearest to `word`, or an empty string."""
+    if len(word) > NEAREST_CHARACTERS_MAX:
+        return ""
     matches = get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f' Did you mean "{matches[0]}"?' if matches else ""

@@ -45,12 +45,15 @@ TWO_AT_ONCE = (
     ("stmgr", "tmaster"),
     ("stmgr", "metricsmgr"),
     ("supervisor", "tmaster"),
+    ("supervisor", "launcher"),
     ("supervisor", "tmaster-supervisor"),
+    ("tmaster", "launcher"),
 )
 PAUSE_S = 5.0
 AWAKE_S = 1.0
 PROCESS_FAULTS = ("kill", "pause")
 """Faults of one process; each victim has a cell or a reason for each."""
+FAULTS = ("kill", "kill two", "pause")
 EXCLUDED: dict[tuple[str, str], str] = {}
 """(fault, victim) -> why there is no such cell."""
 
@@ -99,6 +102,11 @@ def cells(fault: str) -> list[Cell]:
     if fault == "kill two":
         return [Cell(fault, pair) for pair in TWO_AT_ONCE]
     return [Cell(fault, (name,)) for name in PROCESSES if (fault, name) not in EXCLUDED]
+
+
+def all_cells() -> list[Cell]:
+    """Return the whole matrix."""
+    return [cell for fault in FAULTS for cell in cells(fault)]
 
 
 def kill(cluster: Cluster, *names: str) -> None:

@@ -1,4 +1,4 @@
-"""Verbs top, metrics and errors."""
+"""Verbs top and metrics."""
 
 from __future__ import annotations
 
@@ -19,9 +19,7 @@ from heronshim.cli.output import (
     OutputOption,
     is_terminal,
     print_json,
-    print_line,
     print_table,
-    printable_lines,
     wants_json,
 )
 from heronshim.core.master.component_rows import component_rows
@@ -31,7 +29,7 @@ from heronshim.errors import DeadlineError, RemoteProtocolError
 if TYPE_CHECKING:
     from heronshim.cli.engine import Running
     from heronshim.core.master.messages import MetricsSnapshot
-    from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
+    from heronshim.core.spi.metrics_sink import MetricsRecord, TaskRecord
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -100,28 +98,6 @@ def metrics(
         columns = ["component", "metric", "value"]
         rows = _component_numbers(snapshot)
     print_table(columns, rows)
-
-
-@app.command("errors")
-def errors(
-    topology: NameArgument,
-    component: ComponentOption = "",
-    output: OutputOption = Output.TABLE,
-    json: JsonOption = False,
-) -> None:
-    """Show errors of user code, grouped by cause, newest first."""
-    with Engine.open() as engine:
-        running = engine.find(topology)
-        if component:
-            running.check_component(component)
-        found = ask(running, CommandKind.ERRORS, component=component).errors
-    if wants_json(output, json):
-        print_json({"topology": topology, "errors": [asdict(error) for error in found]})
-        return
-    if not found:
-        print_line("no errors")
-    for error in found:
-        _print_error(error)
 
 
 def _snapshot(running: Running, component: str = "") -> MetricsSnapshot:
@@ -200,11 +176,3 @@ def _component_numbers(snapshot: MetricsSnapshot) -> list[list[object]]:
 def _plain(texts: list[str]) -> list[str]:
     """Return cells without colour."""
     return [text.removeprefix("[red]").removesuffix("[/red]") for text in texts]
-
-
-def _print_error(error: ErrorRecord) -> None:
-    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(error.time_ms / 1000))
-    times = f"{error.count} times, last " if error.count > 1 else ""
-    print_line(f"{error.component} (task {error.task}), {times}{when}")
-    for line in printable_lines(error.detail or error.message).splitlines():
-        print_line(f"    {line}")

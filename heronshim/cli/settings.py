@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from heronshim.core.io.file_lock import write_whole
+from heronshim.core.io.regular_file import read_regular
 from heronshim.core.spi import registry
 from heronshim.errors import ConfigError, NotFoundError, nearest
 
@@ -123,16 +124,12 @@ def read_file(home: Path) -> dict[str, Any]:
     """Return what the file sets, checked; empty when there is none."""
     path = home / CONFIG_FILE
     try:
-        with path.open("rb") as file:
-            content = file.read(CONFIG_BYTES_MAX + 1)
+        content = read_regular(path, CONFIG_BYTES_MAX)
     except FileNotFoundError:
         return {}
     except OSError as error:
         msg = f"{path} cannot be read: {error.strerror}; check it or remove it"
         raise ConfigError(msg) from error
-    if len(content) > CONFIG_BYTES_MAX:
-        msg = f"{path} has over {CONFIG_BYTES_MAX} bytes; expected a short list of options"
-        raise ConfigError(msg)
     values = _parsed(content, str(path), YAML(typ="safe", pure=True))
     problems = [f"{path}: {line}" for line in _problems(values)]
     if problems:
@@ -149,7 +146,8 @@ def set_value(home: Path, key: str, text: str) -> None:
     read_file(home)
     path = home / CONFIG_FILE
     yaml = YAML()
-    values = _parsed(path.read_bytes() if path.exists() else b"", str(path), yaml)
+    content = read_regular(path, CONFIG_BYTES_MAX) if path.exists() else b""
+    values = _parsed(content, str(path), yaml)
     parts = key.split(".")
     head = parts[0]
     depth = {"sink_options": 3}.get(head, 2 if head.endswith("_options") else 1)

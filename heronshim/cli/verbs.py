@@ -32,7 +32,7 @@ VERBS: dict[str, Verb] = {
     "top": Verb("metrics", "Show each component live: rates, latency, capacity, back pressure."),
     "metrics": Verb("metrics", "Show the metrics of each component, task or process once."),
     "events": Verb("events", "Show what happened: starts, deaths and their causes, plans, losses."),
-    "errors": Verb("metrics", "Show errors of user code, grouped by cause."),
+    "errors": Verb("errors", "Show errors of user code and deaths of processes, by cause."),
     "doctor": Verb("doctor", "Check this host and say how to mend what is wrong."),
     "config": Verb("config", "List, show and set options; show which ones take effect."),
     "completion": Verb("completion", "Print the completion script of a shell."),

@@ -8,6 +8,7 @@ starved by the GIL: 5.8k frames/s against 1,144k.)
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import os
 import signal
@@ -239,7 +240,7 @@ class InstanceShell:
         with self._lock:
             now_ns = self._now_ns()
             self._runtime.flush(now_ns, idle=True)
-            self._runtime.final_metrics(now_ns)
+            self._runtime.report(now_ns, last=True)
             self._send()
             self._link.close("stopped", now_ns)
         self._context.term()
@@ -255,6 +256,8 @@ def _own_process(start: ChildStart) -> ProcessPlan:
 
 def main() -> int:
     """Read the start from standard input and run."""
+    # At a memory limit, and for people: where each thread is.
+    faulthandler.register(signal.SIGQUIT, all_threads=True)
     try:
         start = ChildStart.read(sys.stdin.buffer)
         shell = InstanceShell(

@@ -6,12 +6,17 @@ Both threads of an instance count: the author's, and the watcher while the autho
 from __future__ import annotations
 
 from collections import deque
-from hashlib import sha256
+from dataclasses import replace
 from threading import Lock
 from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from heronshim.core.spi.metrics_sink import ErrorRecord, TaskRecord
+from heronshim.core.stream.fingerprint import (
+    fingerprint,
+    trace_text,
+    without_numbers,
+)
 from heronshim.core.stream.histogram import Histogram, merged, quantile
 
 if TYPE_CHECKING:
@@ -20,7 +25,12 @@ if TYPE_CHECKING:
     from heronshim.api.context import Context
 
 NS_PER_S = 1_000_000_000
+_ENGINE = __file__.rpartition("/")[0] + "/"
+"""Folder of this package."""
+MESSAGE_CHARACTERS_MAX = 1000
 DETAIL_CHARACTERS_MAX = 8000
+SUPPRESSED_CAUSES_MAX = 100
+"""Causes of errors over the limit that are told later; further ones are in `error_count` only."""
 
 
 class TaskMeter:
@@ -35,7 +45,8 @@ class TaskMeter:
         self._error_max = error_report_max
         self._error_interval_ns = int(error_report_interval_s * NS_PER_S)
         self._recent_errors: deque[int] = deque()
-        self._suppressed = 0
+        self._suppressed: dict[str, tuple[ErrorRecord, int]] = {}
+        """Errors over the limit by fingerprint, and when the newest of each was."""
         self._errors: list[ErrorRecord] = []
         self._user_counts: dict[str, float] = {}
         self._sums: dict[str, float] = {}
@@ -76,37 +87,53 @@ class TaskMeter:
         self, error: BaseException | str, now_ns: int, time_ms: int, in_hand: str = ""
     ) -> None:
         """Report an error with its trace and the tuple in hand; over the limit it is counted."""
-        if isinstance(error, BaseException):
-            message = f"{type(error).__name__}: {_text(error)}"
-            detail = "".join(format_exception(error))[-DETAIL_CHARACTERS_MAX:]
-            cause = f"{self._component}|{type(error).__name__}|{_place(error)}"
-        else:
-            message, detail = _text(error), ""
-            cause = f"{self._component}|{message}"
-        if in_hand:
-            detail = f"{detail}\ntuple in hand: {in_hand}".lstrip()
+        kind = type(error).__name__ if isinstance(error, BaseException) else ""
+        text = _text(error)
+        message = _sendable(f"{kind}: {text}" if kind else text)[:MESSAGE_CHARACTERS_MAX]
+        frames = _frames(error) if isinstance(error, BaseException) else []
+        cause = fingerprint(
+            self._component, kind, trace_text(frames) if frames else without_numbers(message)
+        )
         with self._lock:
-            self._report(_sendable(message), _sendable(detail), cause, now_ns, time_ms)
+            self._add("error_count", 1)
+            known, _ = self._suppressed.get(cause, (None, 0))
+            record = ErrorRecord(
+                time_ms=time_ms,
+                task=self._task,
+                component=self._component,
+                message=message,
+                detail="",
+                count=1 + (known.count if known else 0),
+                fingerprint=cause,
+                first_ms=known.first_ms if known else time_ms,
+                in_hand=_sendable(in_hand),
+            )
+            if self._is_over_limit(now_ns):
+                if known or len(self._suppressed) < SUPPRESSED_CAUSES_MAX:
+                    self._suppressed[cause] = record, now_ns
+                return
+            self._recent_errors.append(now_ns)
+            self._suppressed.pop(cause, None)
+            detail = _sendable(_trace(error)) if isinstance(error, BaseException) else ""
+            self._errors.append(replace(record, detail=detail))
 
-    def _report(self, message: str, detail: str, cause: str, now_ns: int, time_ms: int) -> None:
-        self._add("error_count", 1)
+    def _is_over_limit(self, now_ns: int) -> bool:
         while self._recent_errors and now_ns - self._recent_errors[0] >= self._error_interval_ns:
             self._recent_errors.popleft()
-        if len(self._recent_errors) >= self._error_max:
-            self._suppressed += 1
-            return
-        self._recent_errors.append(now_ns)
-        fingerprint = sha256(cause.encode("utf-8", "replace")).hexdigest()[:12]
-        count = 1 + self._suppressed
-        self._suppressed = 0
-        self._errors.append(
-            ErrorRecord(time_ms, self._task, self._component, message, detail, count, fingerprint)
-        )
+        return len(self._recent_errors) >= self._error_max
 
-    def take_errors(self) -> list[ErrorRecord]:
-        """Return and forget the errors to report."""
+    def take_errors(self, now_ns: int, *, last: bool = False) -> list[ErrorRecord]:
+        """Return and forget the errors to report.
+
+        With them, without a trace, those over the limit whose like did not come again for an
+        interval; with `last` all.
+        """
         with self._lock:
             errors, self._errors = self._errors, []
+            for cause, (record, since_ns) in list(self._suppressed.items()):
+                if last or now_ns - since_ns >= self._error_interval_ns:
+                    del self._suppressed[cause]
+                    errors.append(record)
         return errors
 
     def take(self, context: Context | None) -> TaskRecord:
@@ -159,9 +186,20 @@ def _sendable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _place(error: BaseException) -> str:
-    """Return file and line of the innermost frame of an error's trace."""
+def _trace(error: BaseException) -> str:
+    return "".join(format_exception(error))[-DETAIL_CHARACTERS_MAX:]
+
+
+def _frames(error: BaseException) -> list[tuple[str, str, int]]:
+    """Return file, function and line of each frame of an error's trace, innermost last.
+
+    Those of this package are left out: the author's code is called from several places in it.
+    """
+    frames: dict[tuple[str, str, int], None] = {}
     trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        if not code.co_filename.startswith(_ENGINE):
+            frames[code.co_filename, code.co_name, trace.tb_lineno] = None
         trace = trace.tb_next
-    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    return list(frames)

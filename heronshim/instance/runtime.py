@@ -189,10 +189,10 @@ class InstanceRuntime:
             deadlines.append(self._rows_since_ns + self._flush_age_ns)
         return min(deadlines)
 
-    def final_metrics(self, now_ns: int) -> None:
-        """Report what was counted since the last report; the process ends."""
+    def report(self, now_ns: int, *, last: bool = False) -> None:
+        """Report what was counted since the last report; `last`: the process ends."""
         if self._meters:
-            self._extra.append(self._metrics(now_ns))
+            self._extra.append(self._metrics(now_ns, last=last))
 
     # ---- the author's thread, IO lock not held ----
 
@@ -424,11 +424,11 @@ class InstanceRuntime:
         except BaseException as error:  # noqa: BLE001 - sys.exit too, which is no Exception
             _raise_reported(task, error)
 
-    def _metrics(self, now_ns: int) -> Frame:
+    def _metrics(self, now_ns: int, *, last: bool = False) -> Frame:
         records = []
         errors = []
         for task_id, meter in self._meters.items():
-            errors += meter.take_errors()
+            errors += meter.take_errors(now_ns, last=last)
             task = self._tasks.get(task_id)
             if task is None:
                 continue

@@ -158,7 +158,7 @@ class LocalEngine:
     def report(self) -> None:
         """Make every process report its metrics and errors now."""
         for process in self._processes:
-            process.runtime.final_metrics(self.now_ns)
+            process.runtime.report(self.now_ns)
             self._carry(process)
         self._deliver()
 
@@ -218,7 +218,7 @@ class LocalEngine:
             return True
 
     def _restart(self, process: _Process) -> None:
-        process.runtime.final_metrics(self.now_ns)
+        process.runtime.report(self.now_ns, last=True)
         self._carry(process)
         home = self._containers[process.container]
         home.forwarder.unbind(process.link)

@@ -413,7 +413,7 @@ def test_s32_a_reported_failure_is_reported_and_fails(start: Start) -> None:
     assert settled(run) == (NOT_3, [3])
     (error,) = run.errors()
     assert (error.component, error.message) == ("mid", "bad word")
-    assert "w3" in error.detail
+    assert "w3" in error.in_hand
 
 
 def test_s32_another_exception_fails_its_tuple_and_the_bolt_goes_on(start: Start) -> None:

@@ -193,7 +193,7 @@ class Process:
         self.send(Kind.HEARTBEAT, encode_heartbeat(self._sequence))
         self.runtime.close()
         self.runtime.flush(NOW_NS, idle=True)
-        self.runtime.final_metrics(NOW_NS)
+        self.runtime.report(NOW_NS, last=True)
         self._send_frames()
         self.send(Kind.BYE, encode_bye(self._sequence, "stopped"))
 

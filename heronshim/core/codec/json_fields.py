@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from math import isfinite
 from typing import TYPE_CHECKING, cast
 
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
 
 WHOLE_MAX = (1 << 53) - 1
 """Largest whole number that every JSON reader holds exactly."""
+SHOWN_MAX = 80
+"""Characters of a wrong name or value in a message."""
+_reprs = reprlib.Repr()
+_reprs.maxlevel = 2
+_reprs.maxstring = _reprs.maxlong = SHOWN_MAX
+_shown = _reprs.repr
+"""As repr, but of deep and large values only a part: repr itself may recurse too deeply."""
 
 
 def parse_json(text: str | bytes, path: str) -> object:
@@ -41,7 +49,7 @@ class JsonFields:
             raise _wrong(path, "an object", value)
         for name in value:
             if name not in known:
-                msg = f'{path}: unknown field "{name}".{nearest(name, known)}'
+                msg = f'{path}: unknown field "{name[:SHOWN_MAX]}".{nearest(name, known)}'
                 raise RemoteProtocolError(msg)
         self._values: dict[str, object] = value
         self.path = path
@@ -110,14 +118,14 @@ class JsonFields:
         value, path = self.value(name), f"{self.path}.{name}"
         if not isinstance(value, dict):
             raise _wrong(path, "an object", value)
-        return {key: _number_item(item, f"{path}.{key}") for key, item in value.items()}
+        return {key: _number_item(item, f"{path}.{key[:SHOWN_MAX]}") for key, item in value.items()}
 
     def text_maps(self, name: str) -> dict[str, dict[str, str]]:
         """Return an object of objects whose values are texts."""
         value, path = self.value(name), f"{self.path}.{name}"
         if not isinstance(value, dict):
             raise _wrong(path, "an object", value)
-        return {key: _text_map(item, f"{path}.{key}") for key, item in value.items()}
+        return {key: _text_map(item, f"{path}.{key[:SHOWN_MAX]}") for key, item in value.items()}
 
     def _wrong(self, name: str, expected: str, value: object) -> RemoteProtocolError:
         return _wrong(f"{self.path}.{name}", expected, value)
@@ -126,7 +134,7 @@ class JsonFields:
 def _text_map(value: object, path: str) -> dict[str, str]:
     if not isinstance(value, dict):
         raise _wrong(path, "an object", value)
-    return {key: _text_item(item, f"{path}.{key}") for key, item in value.items()}
+    return {key: _text_item(item, f"{path}.{key[:SHOWN_MAX]}") for key, item in value.items()}
 
 
 def _text_item(value: object, path: str) -> str:
@@ -148,5 +156,4 @@ def _whole_item(value: object, path: str, low: int) -> int:
 
 
 def _wrong(path: str, expected: str, value: object) -> RemoteProtocolError:
-    shown = repr(value)
-    return RemoteProtocolError(f"{path}: expected {expected}, not {shown[:80]}")
+    return RemoteProtocolError(f"{path}: expected {expected}, not {_shown(value)[:SHOWN_MAX]}")

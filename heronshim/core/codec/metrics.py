@@ -133,6 +133,10 @@ def error_to_message(error: ErrorRecord) -> wire.ErrorReport:
         detail=error.detail,
         count=error.count,
         fingerprint=error.fingerprint,
+        first_ms=error.first_ms,
+        in_hand=error.in_hand,
+        process=error.process,
+        host=error.host,
     )
 
 
@@ -146,6 +150,10 @@ def error_from_message(message: wire.ErrorReport) -> ErrorRecord:
         detail=message.detail,
         count=message.count,
         fingerprint=message.fingerprint,
+        first_ms=message.first_ms,
+        in_hand=message.in_hand,
+        process=message.process,
+        host=message.host,
     )
 
 

@@ -203,6 +203,7 @@ class Supervisor:
         due = [item.start_at_ns for item in self._processes if item.state is ProcessState.WAITING]
         if any(process.is_watched for process in self._processes):
             due.append(self._watch_at_ns)
+        due += [process.kill_at_ns for process in self._processes if process.kill_at_ns]
         due += [phase.deadline_ns for phase in self._phases[:1]]
         return max(0.0, (min(due) - now_ns) / 1e9) if due else None
 
@@ -265,12 +266,14 @@ class Supervisor:
             rotate_own_output(self._folder / "supervisor.log", OWN_LOG_BYTES_MAX, OWN_LOG_FILES_MAX)
 
     def _look_at_memory(self, now_ns: int) -> None:
+        for process in self._processes:
+            process.kill_if_due(now_ns)
         if now_ns < self._watch_at_ns:
             return
         self._watch_at_ns = now_ns + WATCH_NS
         for process in self._processes:
             if process.is_watched:
-                process.look_at_memory()
+                process.look_at_memory(now_ns)
 
     def _begin_stop(self) -> None:
         log_event("INFO", "container_stopping", container=self._start.container)

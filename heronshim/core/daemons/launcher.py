@@ -269,11 +269,18 @@ class Launcher:
 
 
 def _known_state(work_dir: str) -> LauncherState:
-    """Return what launcher.json says; of a damaged one nothing, what lives is found anyway."""
+    """Return what launcher.json says; of a damaged one nothing, what lives is found anyway.
+
+    That file is kept beside the new one: a newer heronshim may have written it.
+    """
+    path = Path(work_dir) / STATE_FILE
     try:
-        return read_state(Path(work_dir) / STATE_FILE)
+        return read_state(path)
     except StateError as error:
-        log_event("ERROR", "launcher_state_damaged", error=error)
+        kept = path.with_suffix(".unreadable")
+        log_event("ERROR", "launcher_state_damaged", error=error, kept=kept)
+        with suppress(OSError):
+            path.replace(kept)
         return LauncherState()
 
 

@@ -15,6 +15,7 @@ from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.backoff import RestartBackoff
 from heronshim.core.io.file_lock import write_whole
 from heronshim.core.io.process_identity import ProcessIdentity
+from heronshim.core.io.regular_file import read_regular
 from heronshim.errors import RemoteProtocolError, StateError
 
 if TYPE_CHECKING:
@@ -95,8 +96,7 @@ def read_state(path: Path) -> LauncherState:
         StateError: it is damaged or cannot be read; names the field.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(_FILE_BYTES_MAX)
+        content = read_regular(path, _FILE_BYTES_MAX)
         names = ("version", "containers", "done_requests", "is_killed")
         fields = JsonFields(parse_json(content, "launcher"), "launcher", names)
         fields.whole("version", 1, 1)

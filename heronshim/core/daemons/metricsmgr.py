@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from heronshim.core.spi.events import EventRecord
+    from heronshim.core.spi.metrics_sink import ErrorRecord
 
 FRAMES_PER_TURN = 256
 """Frames read before timers get their turn."""
@@ -135,8 +136,10 @@ class MetricsManager:
                 self._bad_frame_count += 1
                 log_event("WARNING", "bad_frame", source=frame.source, error=error)
                 continue
-            if record.events:
-                record = replace(record, events=self._placed(record))
+            if record.events or record.errors:
+                record = replace(
+                    record, events=self._placed_events(record), errors=self._placed_errors(record)
+                )
                 self._history.write(record.events)
             self._feed(record)
         for event in self._link.take_events():
@@ -177,7 +180,14 @@ class MetricsManager:
         events = self._supervisor_events.read()
         return known + [replace(event, host=event.host or self._host) for event in events]
 
-    def _placed(self, record: MetricsRecord) -> tuple[EventRecord, ...]:
+    def _placed_errors(self, record: MetricsRecord) -> tuple[ErrorRecord, ...]:
+        """Return a report's errors; who reported them is named where nobody else is."""
+        return tuple(
+            replace(error, process=error.process or record.process, host=error.host or self._host)
+            for error in record.errors
+        )
+
+    def _placed_events(self, record: MetricsRecord) -> tuple[EventRecord, ...]:
         """Return a report's events; who reported them is named where nobody else is."""
         placed = []
         for event in record.events:

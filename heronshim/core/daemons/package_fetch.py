@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.logs import log_event, setup_daemon
 from heronshim.core.io.packages import extract
+from heronshim.core.io.regular_file import read_regular
 from heronshim.core.spi import registry
 from heronshim.errors import HeronshimError, UploadError
 
@@ -56,7 +57,7 @@ def fetch_package(launch: Launch, folder: Path) -> bool:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text("ascii")
+        return read_regular(path, 1024).decode("ascii")
     except (OSError, ValueError):
         return ""
 

@@ -1,13 +1,18 @@
-"""Runs scheduler calls in a thread of their own, because they block."""
+"""Runs scheduler calls in a thread of their own, because they block.
+
+Between orders it asks the scheduler for its status: one that runs on this host and died is
+started again by that, and starts again what died meanwhile.
+"""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import deque
-from queue import Full, Queue
+from queue import Empty, Full, Queue
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.logs import log_event
 from heronshim.core.master.events import (
     AddContainers,
     ContainersAdded,
@@ -24,6 +29,8 @@ ORDERS_MAX = 1000
 """Orders that may wait; a further one fails at once."""
 STOP_WAIT_S = 1.0
 """A thread that hangs in a call is left behind after this."""
+LOOK_S = 1.0
+"""Between two questions for the status while there are no orders; one takes a millisecond."""
 
 Order = AddContainers | RestartContainers
 Answer = ContainersAdded | ContainersNotAdded | RestartAnswered
@@ -37,6 +44,8 @@ class SchedulerThread:
         self._launch = launch
         self._orders: Queue[Order | None] = Queue(ORDERS_MAX)
         self._answers: deque[Answer] = deque()
+        self._trouble = ""
+        """Why the last question for the status failed."""
         self._wake = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
         self._thread.start()
@@ -72,13 +81,31 @@ class SchedulerThread:
         self._thread.join(STOP_WAIT_S)
 
     def _run(self) -> None:
-        while (order := self._orders.get()) is not None:
+        while True:
+            try:
+                order = self._orders.get(timeout=LOOK_S)
+            except Empty:
+                self._look()
+                continue
+            if order is None:
+                return
             try:
                 self._answer(self._carry_out(order))
             except HeronshimError as error:
                 self._answer(_failed(order, str(error)))
             except Exception as error:  # noqa: BLE001 - a plugin's bug must not end the thread
                 self._answer(_failed(order, f"{type(error).__name__}: {error}"))
+
+    def _look(self) -> None:
+        try:
+            self._scheduler.status()
+            trouble = ""
+        except Exception as error:  # noqa: BLE001 - a plugin's bug must not end the thread
+            trouble = str(error)
+        if trouble != self._trouble:
+            level = "WARNING" if trouble else "INFO"
+            log_event(level, "scheduler_status", cause=trouble or "it answers again")
+            self._trouble = trouble
 
     def _carry_out(self, order: Order) -> Answer:
         if isinstance(order, AddContainers):

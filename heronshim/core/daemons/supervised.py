@@ -14,6 +14,7 @@ from heronshim.core.io import processes
 from heronshim.core.io.backoff import RestartBackoff
 from heronshim.core.io.memory_limit import MemoryCgroup, MemoryWatch, Strike
 from heronshim.core.io.rotating_log import RotatingLog
+from heronshim.core.spi.events import DETAIL_CHARACTERS_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,8 +26,10 @@ READ_BYTES = 65_536
 """Output read from one process per turn, so that one that floods its log holds up no other."""
 DRAIN_BYTES_MAX = 1 << 20
 """Output read after a process's end: what is left in its pipe, unless a stray one writes on."""
-TAIL_BYTES = 2000
+TAIL_BYTES = DETAIL_CHARACTERS_MAX
 """End of the output that is kept for the record of a death."""
+LAST_WORDS_NS = 100_000_000
+"""Time that a process over its memory limit has to write where it is."""
 
 
 class ProcessState(StrEnum):
@@ -107,6 +110,8 @@ class SupervisedProcess:
         self._started_ns = 0
         self._incarnation = 0
         self._strike: Strike | None = None
+        self.kill_at_ns = 0
+        """When a process over its memory limit is killed; 0 = it is not."""
         self._asked = False
         self._tail = b""
 
@@ -149,6 +154,7 @@ class SupervisedProcess:
         self.starts += 1
         self._started_ns, self._incarnation = now_ns, start.incarnation
         self._strike, self._asked, self._tail = None, False, b""
+        self.kill_at_ns = 0
 
     def _spawn(self, order: processes.Spawn) -> int:
         if self._cgroup is None:
@@ -176,11 +182,22 @@ class SupervisedProcess:
         self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
         return len(data)
 
-    def look_at_memory(self) -> None:
-        """Kill it if it exceeds its limit; its end comes by the pidfd."""
+    def look_at_memory(self, now_ns: int) -> None:
+        """Sentence it if it exceeds its limit: SIGQUIT now, and SIGKILL at `kill_at_ns`.
+
+        At SIGQUIT an instance writes its threads' traces, as a JVM does.
+        """
         strike = self._watch.look(self.pid)
         if strike is not None and self._strike is None:
             self._strike = strike
+            self.kill_at_ns = now_ns + LAST_WORDS_NS
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.pidfd, signal.SIGQUIT)
+
+    def kill_if_due(self, now_ns: int) -> None:
+        """Kill it when its time is over; its end comes by the pidfd."""
+        if self.kill_at_ns and now_ns >= self.kill_at_ns:
+            self.kill_at_ns = 0
             self.kill()
 
     def ask_to_stop(self) -> None:
@@ -225,7 +242,7 @@ class SupervisedProcess:
         )
         self._close_output()
         os.close(self.pidfd)
-        self.pid, self.pidfd = 0, -1
+        self.pid, self.pidfd, self.kill_at_ns = 0, -1, 0
         if self._asked or (self.spec.once and end.exit_code == 0):
             self.state = ProcessState.DONE
         else:

@@ -242,7 +242,7 @@ class TMasterDaemon:
             snapshot = self._metrics.snapshot(now_ns, self._wall_ms(), command.component)
             self._send_reply(number, CommandReply(command.request_id, ok=True, metrics=snapshot))
         elif command.kind is CommandKind.ERRORS:
-            errors = self._metrics.errors(command.component)
+            errors = self._metrics.errors.records(command.component)
             self._send_reply(number, CommandReply(command.request_id, ok=True, errors=errors))
         elif command.kind is CommandKind.EVENTS:
             events = self._metrics.events.since(command.since_ms, command.component)

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from heronshim.core.codec.event_json import event_from_line, event_to_line
+from heronshim.core.io.regular_file import regular_descriptor
 from heronshim.core.io.rotating_log import RotatingLog
 from heronshim.errors import RemoteProtocolError
 
@@ -113,7 +114,7 @@ class EventTail:
         return data
 
     def _open(self) -> None:
-        self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self._descriptor = regular_descriptor(self._path, follow_links=False)
         # A line may begin at the end of one file and go on in the next.
         if not self._begun:
             self._begun = True

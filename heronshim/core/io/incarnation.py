@@ -1,16 +1,25 @@
-"""The counter of process starts in one container, kept over supervisor restarts."""
+"""The counter of process starts in one container, kept over supervisor restarts.
+
+The file holds one line: the last number and its CRC-32 in hex. A number that was damaged and
+read as a lower one would be used twice: peers that know the higher one refuse it for ever.
+"""
 
 from __future__ import annotations
 
 import os
 import time
+import zlib
 from typing import TYPE_CHECKING
 
 from heronshim.core.io.logs import log_event
+from heronshim.core.io.regular_file import NotRegularError, TooLargeError, read_regular
 from heronshim.errors import StateError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_FILE_BYTES_MAX = 64
+_NUMBER_MAX = 1 << 53
 
 
 class IncarnationCounter:
@@ -28,14 +37,19 @@ class IncarnationCounter:
         self._path = path
         self._last = 0
         try:
-            text = path.read_bytes()[:32].strip()
+            number = _number_in(read_regular(path, _FILE_BYTES_MAX))
         except FileNotFoundError:
             return
+        except TooLargeError:
+            number = None
+        except NotRegularError as error:
+            msg = f"incarnation file {path} is no regular file; remove it"
+            raise StateError(msg) from error
         except OSError as error:
             msg = f"incarnation file {path} cannot be read: {error}"
             raise StateError(msg) from error
-        if text.isdigit() and len(text) < 17:
-            self._last = int(text)
+        if number is not None:
+            self._last = number
         else:
             self._last = time.time_ns() // 1_000_000
             log_event("WARNING", "incarnation_file_damaged", path=path, next=self._last + 1)
@@ -51,7 +65,7 @@ class IncarnationCounter:
             # Without fsync: what a power loss could forget died with its peers by then.
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             try:
-                os.write(descriptor, b"%d\n" % (self._last + 1))
+                os.write(descriptor, _line(self._last + 1))
             finally:
                 os.close(descriptor)
             temporary.replace(self._path)
@@ -60,3 +74,16 @@ class IncarnationCounter:
             raise StateError(msg) from error
         self._last += 1
         return self._last
+
+
+def _line(number: int) -> bytes:
+    digits = b"%d" % number
+    return b"%s %08x\n" % (digits, zlib.crc32(digits))
+
+
+def _number_in(content: bytes) -> int | None:
+    """Return the number that `_line` wrote; None for anything else."""
+    digits = content.partition(b" ")[0]
+    if not digits.isdigit() or content != _line(int(digits)) or int(digits) >= _NUMBER_MAX:
+        return None
+    return int(digits)

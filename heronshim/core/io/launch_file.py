@@ -10,6 +10,7 @@ from typing import Any
 
 from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.file_lock import write_whole
+from heronshim.core.io.regular_file import read_regular
 from heronshim.core.spi.scheduler import Launch
 from heronshim.errors import NotFoundError, RemoteProtocolError, StateError
 
@@ -78,8 +79,7 @@ def read_launch(work_dir: str) -> Launch:
     """
     path = Path(work_dir) / LAUNCH_FILE
     try:
-        with path.open("rb") as file:
-            content = file.read(_FILE_BYTES_MAX + 1)
+        content = read_regular(path, _FILE_BYTES_MAX)
         return launch_from_json(parse_json(content, "launch"), "launch")
     except (FileNotFoundError, NotADirectoryError):
         msg = f"there is no launch file {path}; submit the topology first"

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from pathlib import Path
 
+from heronshim.core.io.regular_file import open_regular
 from heronshim.errors import StateError
+
+SECRET_BYTES = 32
+_FILE_BYTES_MAX = 1024
 
 
 def read_secret(path: str) -> bytes:
     """Return a topology's 256-bit secret.
 
     Raises:
-        StateError: the file is missing, readable by others, or not 64 hex digits.
+        StateError: the file is missing, another user's, readable by others, or not 64 hex digits.
     """
-    file = Path(path)
     try:
-        mode = file.stat().st_mode & 0o777
-        text = file.read_text("ascii").strip()
-        secret = bytes.fromhex(text)
+        with open_regular(Path(path)) as file:
+            status = os.fstat(file.fileno())
+            content = file.read(_FILE_BYTES_MAX)
+        secret = bytes.fromhex(content.decode("ascii"))
     except (OSError, ValueError) as error:
-        msg = f"secret file {path} cannot be read: {error}; submit the topology again"
-        raise StateError(msg) from error
+        # Not the error's own text: it may quote what the file holds.
+        cause = error.strerror if isinstance(error, OSError) else "it is not 64 hex digits"
+        msg = f"secret file {path} cannot be read: {cause}; submit the topology again"
+        raise StateError(msg) from None
+    if status.st_uid != os.getuid():
+        msg = f"secret file {path} belongs to another user; submit the topology again"
+        raise StateError(msg)
+    mode = status.st_mode & 0o777
     if mode & 0o077:
         msg = f"secret file {path} has mode {mode:o}; expected 600: run chmod 600 on it"
         raise StateError(msg)
-    if len(secret) != 32:
+    if len(secret) != SECRET_BYTES:
         msg = (
-            f"secret file {path} holds {len(secret)} bytes, expected 32; submit the topology again"
+            f"secret file {path} holds {len(secret)} bytes, expected {SECRET_BYTES}; "
+            "submit the topology again"
         )
         raise StateError(msg)
     return secret

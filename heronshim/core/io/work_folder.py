@@ -21,6 +21,7 @@ from pathlib import Path
 from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.file_lock import write_whole
 from heronshim.core.io.process_identity import ProcessIdentity
+from heronshim.core.io.regular_file import read_regular
 from heronshim.errors import RemoteProtocolError, StateError
 
 _RECORD_BYTES_MAX = 65_536
@@ -98,8 +99,7 @@ def write_supervisor_record(folder: Path, record: SupervisorRecord) -> None:
 def read_supervisor_record(folder: Path) -> SupervisorRecord | None:
     """Read supervisor.json; None when there is none or it is damaged: then nobody is adopted."""
     try:
-        with (folder / "supervisor.json").open("rb") as file:
-            content = file.read(_RECORD_BYTES_MAX)
+        content = read_regular(folder / "supervisor.json", _RECORD_BYTES_MAX)
         names = ("pid", "start_ticks", "generation", "socket")
         fields = JsonFields(parse_json(content, "supervisor"), "supervisor", names)
         return SupervisorRecord(

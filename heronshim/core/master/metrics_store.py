@@ -8,18 +8,19 @@ dropped and counted.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import TYPE_CHECKING
 
+from heronshim.core.master.error_store import ErrorStore
 from heronshim.core.master.event_store import EventStore
 from heronshim.core.master.messages import MetricsSnapshot
-from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
+from heronshim.core.spi.metrics_sink import MetricsRecord, TaskRecord
 from heronshim.core.stream.histogram import merged, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 RATE_WINDOW_NS = 3_500_000_000
 """Rates use reports younger than this: three, when each covers a second."""
@@ -33,10 +34,6 @@ SERIES_MAX = 20_000
 """Tasks, and processes, that are kept; reports of further ones are dropped and counted."""
 NAMES_MAX = 500
 """Names of one kind (sums, gauges, maxima, histograms) kept of one task or process."""
-ERROR_GROUPS_MAX = 200
-"""Errors of different cause that are kept; the one not seen for longest goes."""
-ERROR_TEXT_MAX = 8_000
-"""Characters kept of an error's message and of its detail."""
 NS_PER_MS = 1_000_000
 RESTART_COUNT = "restart_count"
 """Gauge of a process: how often its incarnation was seen to grow."""
@@ -188,7 +185,7 @@ class MetricsStore:
     def __init__(self) -> None:
         self._tasks: dict[int, _Task] = {}
         self._processes: dict[str, _Process] = {}
-        self._errors: OrderedDict[str, ErrorRecord] = OrderedDict()
+        self.errors = ErrorStore()
         self.events = EventStore()
         self._dropped_series_count = 0
 
@@ -202,6 +199,7 @@ class MetricsStore:
     def add(self, record: MetricsRecord, now_ns: int) -> None:
         """Take one report. `now_ns` never goes back."""
         self.events.add(record.events)
+        self.errors.add(record.errors)
         process = self._processes.get(record.process)
         head = replace(
             record,
@@ -236,7 +234,6 @@ class MetricsStore:
                 known = self._tasks[task.task] = _Task(task.component, record.process)
             known.process = record.process
             known.series.add(task, record.interval_ms, now_ns, newest=newest)
-        self._add_errors(record.errors)
 
     def snapshot(self, now_ns: int, time_ms: int, component: str = "") -> MetricsSnapshot:
         """Return the metrics of a component, or of all when none is named."""
@@ -277,7 +274,7 @@ class MetricsStore:
             )
         if records:
             records[0] = replace(
-                records[0], errors=tuple(self._errors.values()), events=self.events.since()
+                records[0], errors=self.errors.records()[::-1], events=self.events.since()
             )
         return records
 
@@ -285,24 +282,6 @@ class MetricsStore:
         """Return how often a process's incarnation was seen to grow; 0 for an unknown one."""
         known = self._processes.get(process)
         return 0 if known is None else known.restart_count
-
-    def errors(self, component: str = "") -> tuple[ErrorRecord, ...]:
-        """Return one record for each cause, with its count, newest first."""
-        found = [error for error in self._errors.values() if component in ("", error.component)]
-        return tuple(sorted(found, key=lambda error: -error.time_ms))
-
-    def _add_errors(self, errors: Iterable[ErrorRecord]) -> None:
-        for error in errors:
-            key = error.fingerprint or f"{error.component}|{error.message[:ERROR_TEXT_MAX]}"
-            known = self._errors.pop(key, None)
-            self._errors[key] = replace(
-                error,
-                message=error.message[:ERROR_TEXT_MAX],
-                detail=error.detail[-ERROR_TEXT_MAX:],
-                count=error.count + (0 if known is None else known.count),
-            )
-            if len(self._errors) > ERROR_GROUPS_MAX:
-                self._errors.popitem(last=False)
 
 
 def _task_record(number: int, task: _Task, now_ns: int) -> TaskRecord:

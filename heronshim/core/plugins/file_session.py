@@ -16,16 +16,21 @@ from __future__ import annotations
 import os
 import secrets
 import struct
+import time
 import zlib
 from functools import cache
 from pathlib import Path
 
 from heronshim.core.io.process_identity import process_start_ticks
+from heronshim.core.io.regular_file import NotRegularError, open_regular
 
 _FIELDS = struct.Struct("<4sHHIQ16sQQ")
 _CRC = struct.Struct("<I")
+_READ_BYTES_MAX = 4096
 _MAGIC = b"HSSN"
 _FORMAT = 1
+LEASE_S_MAX = 3600.0
+"""Longest lease of a session."""
 _READS = 3
 """A renewal that happens during a read can tear it; the next read is whole."""
 
@@ -88,14 +93,18 @@ def is_alive(folder: Path, session: int, now_ns: int) -> bool:
     """
     for _ in range(_READS):
         try:
-            content = _session_path(folder, session).read_bytes()
-        except FileNotFoundError:
+            with open_regular(_session_path(folder, session), follow_links=False) as file:
+                content = file.read(_READ_BYTES_MAX)
+                changed_s = os.fstat(file.fileno()).st_mtime
+        except (FileNotFoundError, NotRegularError):
             return False
-        if len(content) != _FIELDS.size + _CRC.size:
+        fields, crc = content[: -_CRC.size], content[-_CRC.size :]
+        if crc != _CRC.pack(zlib.crc32(fields)) or fields[:4] != _MAGIC:
             continue
-        fields, (crc,) = content[: _FIELDS.size], _CRC.unpack_from(content, _FIELDS.size)
-        if crc == zlib.crc32(fields):
-            return _record_lives(fields, now_ns)
+        if int.from_bytes(fields[4:6], "little") > _FORMAT:
+            # A newer heronshim's, whose nodes are not ours to remove while it renews them.
+            return time.time() - changed_s < LEASE_S_MAX
+        return len(fields) == _FIELDS.size and _record_lives(fields, now_ns)
     return False
 
 

@@ -68,7 +68,9 @@ class FileStateManager:
         refuse_unknown(_PLUGIN, options, ("root", "lease_s", "watch_interval_s"))
         self._root = Path(required(_PLUGIN, options, "root", "a folder")).expanduser().absolute()
         self._sessions = self._root / ".sessions"
-        self._lease_ns = int(seconds(_PLUGIN, options, "lease_s", LEASE_S, (0.1, 3600)) * 1e9)
+        self._lease_ns = int(
+            seconds(_PLUGIN, options, "lease_s", LEASE_S, (0.1, file_session.LEASE_S_MAX)) * 1e9
+        )
         interval_s = seconds(_PLUGIN, options, "watch_interval_s", WATCH_INTERVAL_S, (0, 60))
         self._watch_interval_ns = int(interval_s * 1e9)
         self._now_ns = now_ns

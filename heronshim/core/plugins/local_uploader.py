@@ -98,7 +98,7 @@ class LocalUploader:
 
     def _open_stored(self, uri: str, digest: str) -> BinaryIO:
         try:
-            return (self._root / digest / "package").open("rb")
+            return open_regular(self._root / digest / "package")
         except FileNotFoundError as error:
             msg = f"no package {uri} in {self._root}; submit the topology again"
             raise NotFoundError(msg) from error

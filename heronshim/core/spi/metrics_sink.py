@@ -21,7 +21,15 @@ class ErrorRecord:
     message: str
     detail: str
     count: int
+    """How many of this fingerprint, the newest of which this is."""
     fingerprint: str
+    """Equal for errors of one cause."""
+    first_ms: int = 0
+    """When the first of them was; 0: when this one was."""
+    in_hand: str = ""
+    """The tuple in hand."""
+    process: str = ""
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)

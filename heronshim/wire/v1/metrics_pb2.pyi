@@ -11,22 +11,30 @@ MERGE_SUM: Merge
 MERGE_UNSPECIFIED: Merge
 
 class ErrorReport(_message.Message):
-    __slots__ = ["component", "count", "detail", "fingerprint", "message", "task", "time_ms"]
+    __slots__ = ["component", "count", "detail", "fingerprint", "first_ms", "host", "in_hand", "message", "process", "task", "time_ms"]
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
     COUNT_FIELD_NUMBER: _ClassVar[int]
     DETAIL_FIELD_NUMBER: _ClassVar[int]
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
+    FIRST_MS_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    IN_HAND_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PROCESS_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
     TIME_MS_FIELD_NUMBER: _ClassVar[int]
     component: str
     count: int
     detail: str
     fingerprint: str
+    first_ms: int
+    host: str
+    in_hand: str
     message: str
+    process: str
     task: int
     time_ms: int
-    def __init__(self, time_ms: _Optional[int] = ..., task: _Optional[int] = ..., component: _Optional[str] = ..., message: _Optional[str] = ..., detail: _Optional[str] = ..., count: _Optional[int] = ..., fingerprint: _Optional[str] = ...) -> None: ...
+    def __init__(self, time_ms: _Optional[int] = ..., task: _Optional[int] = ..., component: _Optional[str] = ..., message: _Optional[str] = ..., detail: _Optional[str] = ..., count: _Optional[int] = ..., fingerprint: _Optional[str] = ..., first_ms: _Optional[int] = ..., in_hand: _Optional[str] = ..., process: _Optional[str] = ..., host: _Optional[str] = ...) -> None: ...
 
 class EventReport(_message.Message):
     __slots__ = ["cause", "component", "container", "detail", "host", "id", "kind", "numbers", "process", "task", "time_ms"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,16 @@ def test_folder_as_a_file_is_named(cli: Cli, home: Path) -> None:
     (home / "config.yaml").mkdir(parents=True)
     ended = cli("config", "list")
     assert ended.code == 2
-    assert "cannot be read: Is a directory" in ended.err
+    assert "cannot be read: is no regular file" in ended.err
+
+
+@pytest.mark.parametrize("words", [["list"], ["config", "set", "scheduler", "local"]])
+def test_pipe_as_a_file_holds_up_nobody(cli: Cli, home: Path, words: list[str]) -> None:
+    home.mkdir(mode=0o700)
+    os.mkfifo(home / "config.yaml")
+    ended = cli(*words)
+    assert ended.code == 2
+    assert "cannot be read: is no regular file" in ended.err
 
 
 def test_set_keeps_comments_and_shows_in_list(cli: Cli, home: Path) -> None:

@@ -27,6 +27,7 @@ LAUNCH = Launch("words", "words-1", "/w", "/s", "/secret", "python", "file")
 class ScriptedScheduler:
     def __init__(self) -> None:
         self.calls = []
+        self.looks = []
         self.error: Exception | None = None
         self.gate = threading.Event()
         self.gate.set()
@@ -36,6 +37,12 @@ class ScriptedScheduler:
 
     def restart(self, ids) -> None:
         self._called("restart", ids)
+
+    def status(self) -> list:
+        self.looks.append(1)
+        if self.error:
+            raise self.error
+        return []
 
     def _called(self, *call: object) -> None:
         self.gate.wait(DEADLINE_S)
@@ -100,4 +107,19 @@ def test_orders_beyond_the_limit_fail_at_once(scheduler, monkeypatch):
     assert all("over 1 orders wait" in answer.cause for answer in refused)
     scheduler.gate.set()
     assert len(answers(thread, 4 - len(refused))) == 4 - len(refused)
+    thread.stop()
+
+
+@pytest.mark.parametrize("error", [None, SchedulerError("no launcher"), KeyError("x")])
+def test_without_orders_it_looks_after_the_scheduler_again_and_again(scheduler, monkeypatch, error):
+    monkeypatch.setattr(scheduler_thread, "LOOK_S", 0.001)
+    scheduler.error = error
+    thread = SchedulerThread(scheduler, LAUNCH)
+    end = time.monotonic() + DEADLINE_S
+    while len(scheduler.looks) < 3:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    scheduler.error = None
+    thread.order(AddContainers(()))
+    assert answers(thread, 1) == [ContainersAdded()]
     thread.stop()

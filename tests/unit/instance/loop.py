@@ -285,7 +285,7 @@ class Loop:
     def report(self) -> None:
         """Make every process report."""
         for name, runtime in self.runtimes.items():
-            runtime.final_metrics(self.now_ns)
+            runtime.report(self.now_ns)
             self.collect(name)
 
     def errors(self) -> list[ErrorRecord]:

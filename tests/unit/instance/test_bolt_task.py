@@ -101,7 +101,7 @@ def test_exception_is_reported_with_trace_and_tuple_in_hand(outputs, deed, messa
     assert message in error.message
     assert (error.component, error.task, error.count) == ("b", loop.tasks["b"][0], 1)
     assert "Traceback" in error.detail
-    assert f"tuple in hand: Tuple(['{deed}'], s:default" in error.detail
+    assert f"Tuple(['{deed}'], s:default" in error.in_hand
 
 
 @OUTPUTS

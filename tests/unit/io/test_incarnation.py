@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,13 +24,36 @@ def test_incarnations_grow_over_supervisor_restarts(tmp_path: Path) -> None:
     assert IncarnationCounter(path).next() == 3
 
 
-@pytest.mark.parametrize("content", [b"", b"x", b"-5", b"9" * 30, b"\xff\xfe"])
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"-5", b"7\n", b"9" * 30, b"\xff\xfe", b"7 00000000\n", b"7" * 10_000]
+)
 def test_damaged_counter_goes_on_above_all_earlier_numbers(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "incarnation"
     path.write_bytes(content)
     number = IncarnationCounter(path).next()
     assert number > 1_000_000_000
     assert IncarnationCounter(path).next() == number + 1
+
+
+def test_no_cut_or_flipped_counter_gives_a_number_twice(tmp_path: Path) -> None:
+    path = tmp_path / "incarnation"
+    counter = IncarnationCounter(path)
+    last = [counter.next() for _ in range(91)][-1]
+    whole = path.read_bytes()
+    flipped = [
+        whole[:at] + bytes([whole[at] ^ 1 << bit]) + whole[at + 1 :]
+        for at in range(len(whole))
+        for bit in range(8)
+    ]
+    for content in [*(whole[:length] for length in range(len(whole))), *flipped]:
+        path.write_bytes(content)
+        assert IncarnationCounter(path).next() > last
+
+
+def test_counter_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "incarnation")
+    with pytest.raises(StateError, match="is no regular file; remove it"):
+        IncarnationCounter(tmp_path / "incarnation")
 
 
 def test_counter_that_cannot_be_stored_gives_no_number(tmp_path: Path) -> None:

@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from heronshim.core.master import metrics_store
 from heronshim.core.master.metrics_store import (
-    ERROR_GROUPS_MAX,
-    ERROR_TEXT_MAX,
     GENERATION_NS,
     NAMES_MAX,
     MetricsStore,
@@ -176,7 +174,7 @@ reports = st.lists(
             process=f"line-{number}",
             incarnation=incarnation,
             sums={"cpu_time_us": count},
-            errors=(error(f"f{number}", count),),
+            errors=(error(f"f{number}", 1 + count),),
         ),
         st.integers(1, 2),
         st.integers(1, 3),
@@ -193,7 +191,7 @@ def figures(store: MetricsStore) -> list[object]:
     return [
         [item.sums for item in rates],
         [{k: v for k, v in item.gauges.items() if not k.endswith("_rate")} for item in rates],
-        store.errors(),
+        store.errors.records(),
     ]
 
 
@@ -225,7 +223,10 @@ def test_catch_up_fills_a_gap_in_what_a_store_was_given(first, length, given_rep
     for late in missed.catch_up(told):
         partly.add(late, START_NS)
     assert figures(partly)[:2] == figures(told)[:2]
-    counts = [{item.fingerprint: item.count for item in store.errors()} for store in (told, partly)]
+    counts = [
+        {item.fingerprint: item.count for item in store.errors.records()}
+        for store in (told, partly)
+    ]
     assert counts[0] == counts[1]
 
 
@@ -233,28 +234,3 @@ def error(fingerprint: str, time_ms: int, component: str = "line", **changes: ob
     return replace(
         ErrorRecord(time_ms, 1, component, "boom", f"trace {time_ms}", 2, fingerprint), **changes
     )
-
-
-def test_errors_of_one_cause_are_one_with_their_count_and_newest_detail():
-    store = MetricsStore()
-    store.add(report(errors=(error("a", 1), error("b", 2, "split"))), START_NS)
-    store.add(report(errors=(error("a", 3),)), START_NS)
-    first, second = store.errors()
-    assert (first.fingerprint, first.count, first.time_ms, first.detail) == ("a", 4, 3, "trace 3")
-    assert (second.fingerprint, second.count) == ("b", 2)
-    assert [item.fingerprint for item in store.errors("split")] == ["b"]
-
-
-def test_errors_are_bounded_in_number_and_length():
-    store = MetricsStore()
-    for number in range(ERROR_GROUPS_MAX + 1):
-        store.add(report(errors=(error(f"f{number}", number),)), START_NS)
-        store.add(report(errors=(error("kept", number),)), START_NS)
-    found = store.errors()
-    assert len(found) == ERROR_GROUPS_MAX
-    assert {"kept", f"f{ERROR_GROUPS_MAX}"} <= {item.fingerprint for item in found}
-    assert "f0" not in {item.fingerprint for item in found}
-    long = error("", 1, message="m" * 99_999, detail="d" * 99_999)
-    store.add(report(errors=(long,)), START_NS)
-    cut = next(item for item in store.errors() if not item.fingerprint)
-    assert len(cut.message) == len(cut.detail) == ERROR_TEXT_MAX

@@ -1,0 +1,136 @@
+"""`make recovery`: every cell of the fault matrix, several times, and docs/recovery.md.
+
+Each round runs all cells one after another on a topology of its own, so that what one cell left
+behind weighs on no cell more than once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.faults.cell import Outcome, run_cell
+from bench.faults.cluster import Cluster
+from bench.faults.matrix import Cell, all_cells
+from bench.measure import machine
+
+RESULTS = Path(__file__).parents[1] / "results"
+PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
+BEGIN, END = "<!-- table begin -->", "<!-- table end -->"
+PER_S = 1000
+"""Ids a second: three rows each, so that 10,000 tuples a second pass the bolts, and two cores
+have room to start processes beside them."""
+LOADS = {"LEDGER_PER_S": str(PER_S)}
+SECONDS = {"first_tuple_s": "first tuple s", "back_s": "95 % of the rate s", "gap_s": "gap s"}
+COUNTS = {"trees_failed": "trees failed", "duplicates": "ids twice"}
+NEVER_S = float("inf")
+
+
+def measure(cells: list[Cell], runs: int) -> dict[str, list[Outcome]]:
+    """Run all cells `runs` times; a cell that breaks the topology costs a new one."""
+    found: dict[str, list[Outcome]] = {cell.name: [] for cell in cells}
+    for turn in range(runs):
+        print(f"run {turn + 1} of {runs}", file=sys.stderr, flush=True)
+        with Cluster(environment=LOADS) as cluster:
+            cluster.start()
+            for cell in cells:
+                outcome = run_cell(cluster, cell.name, cell.inject)
+                found[cell.name].append(outcome)
+                print(line(outcome), file=sys.stderr, flush=True)
+            wrong = cluster.finish()
+        if wrong:
+            msg = f"run {turn + 1}: {wrong}"
+            raise RuntimeError(msg)
+    return found
+
+
+def line(outcome: Outcome) -> str:
+    """Return one outcome for a person."""
+    back = "never" if outcome.back_s is None else f"{outcome.back_s:.2f} s"
+    text = (
+        f"{outcome.cell}: first tuple {outcome.first_tuple_s:.2f} s, 95 % {back}, longest gap "
+        f"{outcome.gap_s:.2f} s, {outcome.trees_failed} trees failed, {outcome.duplicates} twice"
+    )
+    return f"{text}: {outcome.problems}" if outcome.problems else text
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Return smallest, median and largest."""
+    return {"min": min(values), "median": median(values), "max": max(values)}
+
+
+def summary(outcomes: list[Outcome]) -> dict[str, Any]:
+    """Return one cell's figures."""
+    values = [asdict(outcome) for outcome in outcomes]
+    return {
+        name: spread([NEVER_S if run[name] is None else run[name] for run in values])
+        for name in (*SECONDS, *COUNTS)
+    }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return the figures as Markdown: min / median / max."""
+    facts = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+    names = list((SECONDS | COUNTS).values())
+    lines = [
+        f"{result['time']}: {facts}. {result['runs']} runs a row; smallest / median / largest.",
+        "",
+        f"| fault | {' | '.join(names)} |",
+        f"| --- |{' --- |' * len(names)}",
+    ]
+    for cell, row in result["cells"].items():
+        seconds = [_three(row["summary"][name], ".1f") for name in SECONDS]
+        counts = [_three(row["summary"][name], ",.0f") for name in COUNTS]
+        lines.append(f"| {cell} | {' | '.join(seconds + counts)} |")
+    return "\n".join(lines)
+
+
+def _three(values: dict[str, float], form: str) -> str:
+    shown = ["never" if value == NEVER_S else format(value, form) for value in values.values()]
+    return shown[0] if len(set(shown)) == 1 else " / ".join(shown)
+
+
+def write_page(result: dict[str, Any]) -> None:
+    """Put the table between the marks of docs/recovery.md."""
+    text = PAGE.read_text(encoding="utf-8")
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    PAGE.write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure, print, store, write the page."""
+    parser = argparse.ArgumentParser(prog="make recovery", description=__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="runs of each cell (default 5)")
+    parser.add_argument("--only", default="", help='cells whose name contains this, as "kill s"')
+    options = parser.parse_args()
+    cells = [cell for cell in all_cells() if options.only in cell.name]
+    found = measure(cells, options.runs)
+    result = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "machine": machine(),
+        "runs": options.runs,
+        "ids_per_s": PER_S,
+        "cells": {
+            name: {"summary": summary(outcomes), "runs": [asdict(item) for item in outcomes]}
+            for name, outcomes in found.items()
+        },
+    }
+    print(table(result))
+    if options.only:
+        return
+    RESULTS.mkdir(exist_ok=True)
+    file = RESULTS / f"{result['time'].replace(':', '')}-recovery.json"
+    file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_page(result)
+    print(f"stored in {file} and {PAGE}")
+
+
+if __name__ == "__main__":
+    main()
