@@ -160,7 +160,7 @@ class Instance(Process):
         unsent = max([len(payload) for *_, payload in outbox.frames], default=0)
         self.cluster.check_credit(self.name, outbox.credit, self.runtime._receiver, unsent)
         for meter in self.runtime._meters.values():
-            for error in meter.take_errors() if meter._errors else ():
+            for error in meter.take_errors(self.cluster.now_ns) if meter._errors else ():
                 if error.message != "Poison: ":
                     self.cluster.violated(f"{self.name}: {error.message}: {error.detail}")
 
