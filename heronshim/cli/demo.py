@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 import tempfile
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heronshim.cli.demo_board import DemoBoard, Moment, save_picture
+from heronshim.cli.chaos import ChaosRun, TallySampler, kill_value
+from heronshim.cli.demo_board import DemoBoard, Moment, kills_table, save_picture
 from heronshim.cli.engine import Engine
 from heronshim.cli.home import home_folder
 from heronshim.cli.master import connect
@@ -22,6 +24,7 @@ from heronshim.cli.output import (
     note,
     print_json,
     print_line,
+    print_table,
     wants_json,
 )
 from heronshim.cli.progress import Steps, interrupt_on_signals
@@ -29,6 +32,7 @@ from heronshim.cli.removal import remove_topology
 from heronshim.cli.start import is_exhausted
 from heronshim.cli.submission import submit, wait_until_running
 from heronshim.core.master.messages import CommandKind
+from heronshim.demo.chaos import TREES_BETWEEN, Chaos, missing_words
 from heronshim.demo.text import PlainCount, plain_count
 from heronshim.demo.word_count import read_counts, word_count
 from heronshim.errors import ConfigError, DeadlineError
@@ -43,6 +47,12 @@ if TYPE_CHECKING:
 
 DURATION_S = 20.0
 """How long the run lasts when no rate is given."""
+CHAOS_DURATION_S = 40.0
+"""The same with --chaos: a process is replaced and has joined within a few seconds."""
+CHAOS_OPTIONS = {"message_timeout_s": 5.0}
+CHAOS_LINES_MIN = 8 * TREES_BETWEEN
+RECOVER_WAIT_S = 60.0
+"""So long a victim's replacement is waited for once all is counted."""
 REPEAT = 4
 START_TIMEOUT_S = 60.0
 SILENCE_S_MAX = 60.0
@@ -61,6 +71,7 @@ class _Order:
     path: str
     times: int
     rate: float
+    chaos: bool
     expected: PlainCount
     results: str
     quiet: bool
@@ -78,6 +89,10 @@ def demo(
     input_file: Annotated[
         Path | None, typer.Option("--input", help="A text file to count instead.")
     ] = None,
+    chaos: Annotated[
+        bool,
+        typer.Option("--chaos", help="Kill three of its processes meanwhile."),
+    ] = False,
     picture: Annotated[
         Path | None, typer.Option("--picture", help="Save the last view as an SVG picture.")
     ] = None,
@@ -96,9 +111,15 @@ def demo(
     if not expected.lines:
         msg = f"--input {input_file}: it has no line; give a text file"
         raise ConfigError(msg)
-    lines_per_s = _rate(rate, expected.lines)
+    if chaos and expected.lines < CHAOS_LINES_MIN:
+        msg = (
+            f"--chaos needs {CHAOS_LINES_MIN} lines at least, there are {expected.lines}; "
+            "read the text more often with --repeat"
+        )
+        raise ConfigError(msg)
+    lines_per_s = _rate(rate, expected.lines / (CHAOS_DURATION_S if chaos else DURATION_S))
     with tempfile.TemporaryDirectory(prefix="demo-", dir=home_folder()) as results:
-        order = _Order(path, repeat, lines_per_s, expected, results, as_json)
+        order = _Order(path, repeat, lines_per_s, chaos, expected, results, as_json)
         last = _run(order)
         counts = read_counts(results)
     if picture is not None:
@@ -106,21 +127,21 @@ def demo(
             save_picture(last, picture)
         except OSError as error:
             note(f"--picture {picture} cannot be written: {error.strerror}")
-    matches = counts == expected.words
+    problems = _problems(order, last, counts)
     if as_json:
-        print_json(_value(order, last, counts, matches))
+        print_json(_value(order, last, counts, problems))
     else:
-        _print(order, last, counts, matches)
-    if not matches:
+        _print(order, last, counts, problems)
+    if problems:
         raise typer.Exit(1)
 
 
-def _rate(text: str, lines: int) -> float:
+def _rate(text: str, auto: float) -> float:
     """Return lines a second, 0 for no limit."""
     if text == "max":
         return 0.0
     if text == "auto":
-        return lines / DURATION_S
+        return auto
     try:
         rate = float(text)
     except ValueError:
@@ -134,7 +155,10 @@ def _rate(text: str, lines: int) -> float:
 def _run(order: _Order) -> Moment:
     """Run the topology to its end and remove it; return its last moment."""
     name = f"word-count-{secrets.token_hex(2)}"
-    definition = word_count(name, order.results, order.path, order.times, order.rate)
+    definition = word_count(
+        name, order.results, order.path, order.times, order.rate,
+        tally=order.chaos, options=CHAOS_OPTIONS if order.chaos else None,
+    )  # fmt: skip
     steps = Steps(quiet=order.quiet)
     began = time.monotonic()
     interrupt_on_signals()
@@ -158,11 +182,19 @@ def _watch(running: Running, order: _Order, start_s: float) -> Moment:
     snapshot = None
     moment = _moment(order, snapshot, start_s)
     silent_since = time.monotonic()
-    with connect(running) as client, DemoBoard(quiet=order.quiet) as board:
+    with ExitStack() as stack:
+        client = stack.enter_context(connect(running))
+        board = stack.enter_context(DemoBoard(quiet=order.quiet))
+        chaos = None
+        if order.chaos:
+            sampler = stack.enter_context(TallySampler(order.results))
+            chaos = ChaosRun(running, sampler, order.expected.lines)
         while snapshot is None or not is_exhausted(running, snapshot):
             running.engine.manager.poll()
-            snapshot = _snapshot(client) or snapshot
-            before, moment = moment, _moment(order, snapshot, start_s)
+            snapshot = _snapshot(client, quiet=order.chaos) or snapshot
+            if chaos is not None:
+                chaos.turn(client)
+            before, moment = moment, _moment(order, snapshot, start_s, chaos)
             board.show(moment)
             if moment.acked > before.acked:
                 silent_since = time.monotonic()
@@ -171,32 +203,56 @@ def _watch(running: Running, order: _Order, start_s: float) -> Moment:
                 msg = f"no line was acked for {SILENCE_S_MAX:g} s; {acked}"
                 raise DeadlineError(msg)
             time.sleep(REFRESH_S)
+        if chaos is not None:
+            chaos.finish(client, RECOVER_WAIT_S)
         # All is counted; what is written lags by a tick.
         deadline = time.monotonic() + FILES_WAIT_S
-        wanted = order.expected.words.total()
-        while moment.counts.total() < wanted and time.monotonic() < deadline:
+        while missing_words(moment.counts, order.expected.words) and time.monotonic() < deadline:
             time.sleep(REFRESH_S)
-            moment = _moment(order, snapshot, start_s)
+            moment = _moment(order, snapshot, start_s, chaos)
             board.show(moment)
     return moment
 
 
-def _moment(order: _Order, snapshot: MetricsSnapshot | None, start_s: float) -> Moment:
+def _moment(
+    order: _Order, snapshot: MetricsSnapshot | None, start_s: float, chaos: ChaosRun | None = None
+) -> Moment:
+    # The spout's own tally is exact, and there while no TMaster answers.
+    tally = chaos.tally() if chaos else None
     return Moment(
         lines=order.expected.lines,
-        acked=int(_total(snapshot, "ack_count")),
-        failed=int(_total(snapshot, "fail_count")),
+        acked=tally.acked if tally else int(_total(snapshot, "ack_count")),
+        failed=tally.failed if tally else int(_total(snapshot, "fail_count")),
         words_per_s=_words_per_s(snapshot),
         counts=read_counts(order.results),
         start_s=start_s,
+        kills=tuple(replace(kill) for kill in chaos.chaos.kills) if chaos else (),
     )
 
 
-def _snapshot(client: ControlClient) -> MetricsSnapshot | None:
+def _problems(order: _Order, last: Moment, counts: Counter[str]) -> list[str]:
+    """Return what is wrong with the result: with --chaos words may be counted more than once."""
+    problems = Chaos(last.kills, order.expected.lines).problems()
+    if last.acked < order.expected.lines:
+        problems.append(f"{last.acked} of {order.expected.lines} lines were acked")
+    wrong = missing_words(counts, order.expected.words)
+    if not order.chaos:
+        more = counts - order.expected.words
+        wrong |= {word: (counts[word], order.expected.words[word]) for word in more}
+    if wrong:
+        word, (counted, wanted) = min(wrong.items())
+        problems.append(
+            f"a plain count differs in {len(wrong)} words, such as {word}: {wanted}, not {counted}"
+        )
+    return problems
+
+
+def _snapshot(client: ControlClient, *, quiet: bool) -> MetricsSnapshot | None:
     try:
         return client.ask(CommandKind.METRICS, ASK_TIMEOUT_S).metrics
     except DeadlineError as error:
-        note(str(error))
+        if not quiet:
+            note(str(error))
         return None
 
 
@@ -211,31 +267,49 @@ def _words_per_s(snapshot: MetricsSnapshot | None) -> float:
     return sum(task.gauges.get(name, 0.0) for task in tasks if task.component == "count")
 
 
-def _value(order: _Order, last: Moment, counts: Counter[str], matches: bool) -> dict[str, Any]:
-    return {
+def _replayed(order: _Order, counts: Counter[str]) -> int:
+    """Return how many words were counted more than once, because their line was replayed."""
+    return (counts - order.expected.words).total()
+
+
+def _value(
+    order: _Order, last: Moment, counts: Counter[str], problems: list[str]
+) -> dict[str, Any]:
+    value: dict[str, Any] = {
         "lines": order.expected.lines,
         "words": counts.total(),
         "acked": last.acked,
         "failed": last.failed,
-        "matches": matches,
+        "matches": counts == order.expected.words,
         "seconds_to_start": round(last.start_s, 3),
         "top": [{"word": word, "count": count} for word, count in counts.most_common(10)],
     }
+    if order.chaos:
+        value["chaos"] = {
+            "kills": [kill_value(kill) for kill in last.kills],
+            "replayed_words": _replayed(order, counts),
+            "problems": problems,
+        }
+    return value
 
 
-def _print(order: _Order, last: Moment, counts: Counter[str], matches: bool) -> None:
+def _print(order: _Order, last: Moment, counts: Counter[str], problems: list[str]) -> None:
     for place, (word, count) in enumerate(counts.most_common(10), 1):
         print_line(f"{place:2}  {count:9,}  {word}")
     lines = order.expected.lines
     print_line(f"lines {lines}, words {counts.total()}, acked {last.acked}, failed {last.failed}")
-    if matches:
-        print_line("a plain count of the same text gives the same")
+    if order.chaos:
+        print_line()
+        print_table(*kills_table(last.kills))
+        print_line()
+    for problem in problems:
+        print_line(problem)
+    if problems:
         return
-    wrong = sorted(
-        word for word in counts | order.expected.words if counts[word] != order.expected.words[word]
-    )
-    example = wrong[0]
-    print_line(
-        f"a plain count differs in {len(wrong)} words, such as {example}: "
-        f"{order.expected.words[example]}, not {counts[example]}"
-    )
+    if order.chaos:
+        print_line(
+            "every line is acked, and no word's count is below that of a plain count; "
+            f"{_replayed(order, counts)} words were counted again with a line that was replayed"
+        )
+    else:
+        print_line("a plain count of the same text gives the same")

@@ -16,16 +16,22 @@ from rich.table import Table
 from rich.text import Text
 
 from heronshim.cli.output import note, printable
+from heronshim.demo.chaos import Role
 
 if TYPE_CHECKING:
     from collections import Counter
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from rich.console import RenderableType
 
+    from heronshim.demo.chaos import Kill
+
 TOP_WORDS = 10
 BAR_WIDTH = 40
+WIDTH, CHAOS_WIDTH = 72, 82
+"""Characters in a line of a picture."""
 _FONT_FACE = re.compile(r"\s*@font-face \{[^}]*\}")
 LINE_EVERY_S = 2.0
 """Without a terminal, one line as often."""
@@ -45,6 +51,8 @@ class Moment:
     counts: Counter[str]
     start_s: float
     """Seconds from the command to the first tuple."""
+    kills: tuple[Kill, ...] = ()
+    """With --chaos, in the order of their deaths."""
 
 
 class DemoBoard:
@@ -56,6 +64,8 @@ class DemoBoard:
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._moving = not quiet and self._console.is_terminal
         self._last_line = 0.0
+        self._fates: dict[str, str] = {}
+        """What was printed of each victim last."""
 
     def __enter__(self) -> DemoBoard:
         if self._moving:
@@ -79,6 +89,17 @@ class DemoBoard:
             self._last_line = time.monotonic()
             top = ", ".join(f"{word} {count}" for word, count in moment.counts.most_common(3))
             note(f"{_progress(moment)}; {top or 'no word yet'}")
+        if not (self._moving or self._quiet):
+            self._tell_fates(moment)
+
+    def _tell_fates(self, moment: Moment) -> None:
+        """Print a line for each victim whose fate has changed."""
+        for kill in moment.kills:
+            state = _fate(kill)[0]
+            if kill.killed_ms and self._fates.get(kill.process) != state:
+                self._fates[kill.process] = state
+                fate = f"recovered in {state}" if kill.recovered_ms else state
+                note(f"{_name(kill)} (pid {kill.pid_after or kill.pid_before}): {fate}")
 
 
 def view(moment: Moment) -> RenderableType:
@@ -96,7 +117,64 @@ def view(moment: Moment) -> RenderableType:
         total=moment.lines, completed=moment.acked, width=BAR_WIDTH, complete_style="cyan"
     )
     flow = Text("lines ─▶ split x2 ─▶ count x2   on 2 containers, at least once", style="dim")
-    return Group(flow, Text(_progress(moment), style="bold"), whole, Text(), table)
+    parts: list[RenderableType] = [flow, Text(_progress(moment), style="bold"), whole, Text()]
+    if moment.kills:
+        parts += [Text(), _chaos(moment), Text()]
+    return Group(*parts, table)
+
+
+def _chaos(moment: Moment) -> Table:
+    """Return the fates of the victims, live."""
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("at", justify="right")
+    table.add_column("victim")
+    table.add_column("pid", no_wrap=True)
+    table.add_column("recovered in", no_wrap=True)
+    table.add_column("trees failed", justify="right")
+    for kill in moment.kills:
+        fate, style = _fate(kill)
+        name = _name(kill)
+        pids = f"{kill.pid_before or '?'} ─▶ {kill.pid_after or '?'}" if kill.killed_ms else ""
+        failed = f"{kill.trees_failed:,}" if kill.killed_ms else ""
+        table.add_row(f"{kill.at:.0%}", escape(name), pids, Text(fate, style=style), failed)
+    return table
+
+
+def _name(kill: Kill) -> str:
+    """Return what a victim is, and its name where there are several."""
+    return str(kill.role) if kill.role is Role.TMASTER else f"{kill.role} {printable(kill.process)}"
+
+
+def _fate(kill: Kill) -> tuple[str, str]:
+    """Return what became of a victim so far, and its colour."""
+    if not kill.killed_ms:
+        return "", ""
+    if not kill.was_running:
+        return "was not running", "bold red"
+    if kill.recovery_s is not None:
+        return f"{kill.recovery_s:.1f} s", "bold green"
+    if not kill.pid_after:
+        return "killed", "bold red"
+    return ("joined" if kill.joined_ms else "starting"), "yellow"
+
+
+def kills_table(kills: Sequence[Kill]) -> tuple[list[str], list[list[object]]]:
+    """Return head and rows of what became of the victims."""
+    head = ["victim", "process", "at", "pid before", "pid after", "pending", "trees failed",
+            "recovered in s"]  # fmt: skip
+    return head, [
+        [
+            str(kill.role),
+            kill.process,
+            f"{kill.at:.0%}",
+            str(kill.pid_before or "-"),
+            str(kill.pid_after or "-"),
+            kill.pending,
+            kill.trees_failed,
+            kill.recovery_s,
+        ]
+        for kill in kills
+    ]
 
 
 def _bar(total: int, completed: int) -> ProgressBar:
@@ -109,7 +187,8 @@ def save_picture(moment: Moment, path: Path) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    console = Console(record=True, width=72, file=StringIO(), force_terminal=True)
+    width = CHAOS_WIDTH if moment.kills else WIDTH
+    console = Console(record=True, width=width, file=StringIO(), force_terminal=True)
     console.print(view(moment))
     picture = console.export_svg(title="heronshim demo", unique_id="demo")
     # Fonts of the reader's own: a picture must not call another host.

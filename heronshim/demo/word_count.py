@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heronshim.api import Bolt, Grouping, Spout, TopologyBuilder
+from heronshim.demo.tally import Tally, TallyWriter
 from heronshim.demo.text import numbered_lines, words_of
 
 if TYPE_CHECKING:
@@ -30,19 +31,26 @@ class Lines(Spout):
 
     outputs = ("line",)
 
-    def __init__(self, path: str, times: int, rate: float) -> None:
-        """Read `path` ("" for the built-in text) `times` times, `rate` lines a second (0: any)."""
+    def __init__(self, path: str, times: int, rate: float, tally: str = "") -> None:
+        """Read `path` ("" for the built-in text) `times` times, `rate` lines a second (0: any).
+
+        With a folder `tally`, keep a tally there for who watches closely.
+        """
         self._rest = numbered_lines(path, times)
         self._rate = rate
         self._began = 0.0
-        self._emitted = 0
+        self._emitted = self._acked = self._fails = 0
         self._open: dict[str, str] = {}
         self._failed: deque[str] = deque()
         self._read_all = False
+        self._tally_folder = tally
+        self._tally: TallyWriter | None = None
 
     def open(self, config: Mapping[str, Any], context: Context) -> None:
-        """Begin to count time at the first call."""
+        """Make what is looked at from outside."""
         self._exhausted = context.gauge("source_exhausted")
+        if self._tally_folder:
+            self._tally = TallyWriter(self._tally_folder)
 
     def next_tuple(self) -> None:
         """Emit a line that failed, or the next one when its time has come."""
@@ -65,19 +73,28 @@ class Lines(Spout):
         self._emitted += 1
         self._open[id_] = line
         self.emit([line], id=id_)
+        self._write_tally()
 
     def ack(self, id: str) -> None:  # noqa: A002 - the API's name
         """Forget a line that was counted."""
         del self._open[id]
+        self._acked += 1
         self._report()
+        self._write_tally()
 
     def fail(self, id: str) -> None:  # noqa: A002 - the API's name
         """Emit the line again."""
         self._failed.append(id)
+        self._fails += 1
+        self._write_tally()
 
     def _report(self) -> None:
         """Say that there is no more once all lines were read and acked."""
         self._exhausted.set(self._read_all and not self._open)
+
+    def _write_tally(self) -> None:
+        if self._tally is not None:
+            self._tally.write(Tally(self._emitted, self._acked, self._fails, len(self._open)))
 
 
 class Split(Bolt):
@@ -122,12 +139,23 @@ class Count(Bolt):
 
 
 def word_count(
-    name: str, results: str, path: str = "", times: int = 1, rate: float = 0.0
+    name: str,
+    results: str,
+    path: str = "",
+    times: int = 1,
+    rate: float = 0.0,
+    *,
+    tally: bool = False,
+    options: Mapping[str, Any] | None = None,
 ) -> Topology:
-    """Return the topology: one spout, two splitting and two counting tasks, on two containers."""
+    """Return the topology: one spout, two splitting and two counting tasks, on two containers.
+
+    With `tally` the spout keeps one in the folder `results` too; `options` are the topology's.
+    """
     builder = TopologyBuilder(name)
-    builder.options(containers=2)
-    builder.spout("lines", Lines.spec(path=path, times=times, rate=rate))
+    builder.options(containers=2, **(options or {}))
+    lines = Lines.spec(path=path, times=times, rate=rate, tally=results if tally else "")
+    builder.spout("lines", lines)
     builder.bolt("split", Split.spec(parallelism=2, inputs=["lines"]))
     count = Count.spec(
         parallelism=2,

@@ -126,6 +126,6 @@ def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
         return len(led) == 2 and known >= {event["id"] for event in before}
 
     wait_until(told_again, "the history of a new TMaster")
-    assert master["numbers"] == {"leader_epoch": 1}
+    assert master["numbers"]["leader_epoch"] == 1
     died = [event for event in history(run) if event["kind"] == "container_died"]
     assert [(event["container"], event["cause"]) for event in died] == [(0, "killed by SIGKILL")]

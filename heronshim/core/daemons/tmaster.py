@@ -120,7 +120,8 @@ class TMasterDaemon:
         self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         me = start.process, start.container, start.incarnation
         self._happened = EventBuffer(*me, around.wall_ms)
-        self._note(EventKind.LEADER_TAKEN, numbers={"leader_epoch": leadership.epoch})
+        numbers = {"leader_epoch": leadership.epoch, "pid": os.getpid()}
+        self._note(EventKind.LEADER_TAKEN, numbers=numbers)
         self._router = router(self._context)
         self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
         self._links.bind(start.endpoint)
@@ -230,6 +231,10 @@ class TMasterDaemon:
                     raise RemoteProtocolError(msg)
                 self._events.append(StmgrRegistered(number, hello.process, register))
                 log_event("INFO", "stmgr_registered", container=register.container, pid=hello.pid)
+                numbers = {"pid": hello.pid, "incarnation": hello.incarnation}
+                self._note(
+                    EventKind.STMGR_REGISTERED, container=register.container, numbers=numbers
+                )
             case Kind.METRICS:
                 record = metrics_from_bytes(payload, self._start.launch.topology)
                 self._metrics.add(record, now_ns)
@@ -421,8 +426,6 @@ class TMasterDaemon:
             if self._last_absent is not None:
                 for id_ in sorted({*absent} - {*self._last_absent}):
                     self._note(EventKind.STMGR_ABSENT, container=id_)
-                for id_ in sorted({*self._last_absent} - {*absent}):
-                    self._note(EventKind.STMGR_REGISTERED, container=id_)
             self._last_absent = absent
             listed = ",".join(str(id_) for id_ in absent)
             log_event("INFO", "absent_containers", phase=self._machine.phase, containers=listed)
