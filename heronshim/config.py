@@ -60,7 +60,7 @@ class TopologyOptions:
     metrics_interval_s: float = 1.0
     """Time between two metrics reports of an instance; a graph is fresh within two of them."""
     liveness_limit_s: float = 30.0
-    """Silence after which a stream manager counts as absent (Storm's worker time-out: 30)."""
+    """Silence after which a process is killed and started again (Storm's worker time-out: 30)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from heronshim.cli.output import note, printable
-from heronshim.core.master.component_rows import component_rows
+from heronshim.core.master.component_rows import component_rows, suspected_processes
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -70,7 +70,9 @@ class Board:
         """Show the newest figures."""
         rows = component_rows(snapshot)
         if self._moving:
-            self._live.update(board_table(self._topology, rows), refresh=True)
+            table = board_table(self._topology, rows)
+            table.caption = escape(printable(suspicion(snapshot))) or None
+            self._live.update(table, refresh=True)
         elif not self._quiet and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             parts = [
@@ -95,12 +97,20 @@ def board_table(topology: str, rows: list[ComponentRow]) -> Table:
         pad_edge=False,
         title=f"topology {escape(topology)} at {clock}",
         title_justify="left",
+        caption_justify="left",
+        caption_style="red",
     )
     for column in COLUMNS:
         table.add_column(column, justify="left" if column == "component" else "right")
     for row in rows:
         table.add_row(escape(printable(row.component)), *cells(row))
     return table
+
+
+def suspicion(snapshot: MetricsSnapshot) -> str:
+    """Return a line about processes that are silent; empty when none is."""
+    processes = suspected_processes(snapshot)
+    return f"suspected, because they are silent: {', '.join(processes)}" if processes else ""
 
 
 def cells(row: ComponentRow) -> list[str]:

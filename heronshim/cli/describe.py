@@ -26,6 +26,7 @@ from heronshim.errors import HeronshimError, SchedulerError
 if TYPE_CHECKING:
     from heronshim.cli.engine import Running
     from heronshim.core.master.messages import TopologyStatus
+    from heronshim.core.spi.scheduler import ContainerStatus
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -56,6 +57,8 @@ def _description(running: Running, status: TopologyStatus | None) -> dict[str, A
     joined = set(status.joined_tasks) if status else set()
     absent = set(status.absent_containers) if status else set()
     supervisors = _supervisors(running)
+    suspected = {process for item in supervisors.values() for process in item.suspected}
+    suspected.update(status.suspected_processes if status else ())
     containers = []
     for item in running.packing_plan.containers:
         place = live.get(item.id)
@@ -65,13 +68,14 @@ def _description(running: Running, status: TopologyStatus | None) -> dict[str, A
                 "host": place.host if place else None,
                 "stmgr_pid": place.stmgr_pid if place else None,
                 "present": bool(status) and item.id not in absent,
-                **supervisors.get(item.id, {"pid": None, "restarts": None, "cause": ""}),
+                **_supervisor(supervisors.get(item.id)),
                 "processes": [
                     {
                         "id": process.id,
                         "component": process.component,
                         "tasks": list(process.tasks),
                         "joined": joined.issuperset(process.tasks),
+                        "suspected": process.id in suspected,
                     }
                     for process in item.processes
                 ],
@@ -106,22 +110,25 @@ def _description(running: Running, status: TopologyStatus | None) -> dict[str, A
             }
             for component in running.topology.components
         ],
-        "tmaster": supervisors.get(0),
+        "tmaster": _supervisor(supervisors[0]) if 0 in supervisors else None,
         "containers": containers,
+        "suspected": sorted(suspected),
     }
 
 
-def _supervisors(running: Running) -> dict[int, dict[str, Any]]:
+def _supervisors(running: Running) -> dict[int, ContainerStatus]:
     """Return what the scheduler knows of each container; nothing when it cannot be asked."""
     try:
-        found = running.scheduler().status()
+        return {item.id: item for item in running.scheduler().status()}
     except (HeronshimError, SchedulerError) as error:
         note(f"the scheduler cannot be asked: {error}")
         return {}
-    return {
-        item.id: {"pid": item.pid or None, "restarts": item.restarts, "cause": item.cause}
-        for item in found
-    }
+
+
+def _supervisor(status: ContainerStatus | None) -> dict[str, Any]:
+    if status is None:
+        return {"pid": None, "restarts": None, "cause": ""}
+    return {"pid": status.pid or None, "restarts": status.restarts, "cause": status.cause}
 
 
 def _print_description(value: dict[str, Any]) -> None:
@@ -156,6 +163,8 @@ def _print_description(value: dict[str, Any]) -> None:
             for process in container["processes"]
         ],
     )
+    if value["suspected"]:
+        print_line(f"suspected, because they are silent: {', '.join(value['suspected'])}")
     for container in value["containers"]:
         if container["restarts"]:
             print_line(
@@ -165,7 +174,8 @@ def _print_description(value: dict[str, Any]) -> None:
 
 
 def _process(process: dict[str, Any]) -> str:
-    return "joined" if process["joined"] else "not joined"
+    state = "joined" if process["joined"] else "not joined"
+    return f"{state}, suspected" if process["suspected"] else state
 
 
 def _input(item: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from heronshim.cli.board import COLUMNS, Board, cells
+from heronshim.cli.board import COLUMNS, Board, cells, suspicion
 from heronshim.cli.engine import Engine
 from heronshim.cli.master import ASK_TIMEOUT_S, ask, connect
 from heronshim.cli.names import ComponentOption, NameArgument
@@ -19,10 +19,11 @@ from heronshim.cli.output import (
     OutputOption,
     is_terminal,
     print_json,
+    print_line,
     print_table,
     wants_json,
 )
-from heronshim.core.master.component_rows import component_rows
+from heronshim.core.master.component_rows import component_rows, suspected_processes
 from heronshim.core.master.messages import CommandKind
 from heronshim.errors import DeadlineError, RemoteProtocolError
 
@@ -50,8 +51,11 @@ def top(
         if wants_json(output, json):
             print_json(_rows_value(running, _snapshot(running)))
         elif once or not is_terminal():
-            rows = component_rows(_snapshot(running))
+            snapshot = _snapshot(running)
+            rows = component_rows(snapshot)
             print_table(COLUMNS, [[row.component, *_plain(cells(row))] for row in rows])
+            if suspicion(snapshot):
+                print_line(suspicion(snapshot))
         else:
             # Ctrl-C is how a person ends it.
             with suppress(KeyboardInterrupt):
@@ -129,6 +133,7 @@ def _rows_value(running: Running, snapshot: MetricsSnapshot) -> dict[str, Any]:
         "topology": running.name,
         "time_ms": snapshot.time_ms,
         "components": [asdict(row) for row in component_rows(snapshot)],
+        "suspected": suspected_processes(snapshot),
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from heronshim.cli.master import connect
 from heronshim.cli.output import note
-from heronshim.cli.submission import make_launch
+from heronshim.cli.submission import LOCK_WAIT_S, make_launch
 from heronshim.config import TopologyOptions, parse_options
 from heronshim.core.io.launch_file import read_launch, write_launch
 from heronshim.core.master.messages import CommandKind
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from heronshim.core.master.messages import MetricsSnapshot
     from heronshim.core.spi.scheduler import Launch
 
-LOCK_WAIT_S = 30.0
 MASTER_WAIT_S = 3.0
 """A TMaster that does not answer a kill by then is taken for dead."""
 PENDING_POLL_S = 0.2

@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from heronshim.core.spi.scheduler import Scheduler
     from heronshim.instance.loader import LoadedTopology
 
-LOCK_WAIT_S = 30.0
-"""Another submit or kill of the same name takes no longer."""
+LOCK_WAIT_S = 40.0
+"""Another submit or kill of the same name takes no longer; above the lease of one that is stopped.
+"""
 SECRET_BYTES = 32
 SECRET_FILE = "secret"  # noqa: S105 - a name
 ASK_SLICE_S = 1.0
@@ -192,7 +193,9 @@ def _prepare(engine: Engine, topology: Topology) -> Launch:
         for component in topology.components
         if component.language is not Language.PYTHON
     }
-    return make_launch(engine, topology.name, topology.id, languages)
+    launch = make_launch(engine, topology.name, topology.id, languages)
+    options = parse_options(TopologyOptions, topology.options)
+    return replace(launch, liveness_limit_s=options.liveness_limit_s)
 
 
 def _upload(engine: Engine, loaded: LoadedTopology, launch: Launch, undo: ExitStack) -> Launch:

@@ -160,6 +160,13 @@ class DummyTopology:
         wait_until(lambda: len(self.starts(process)) >= number, f"start {number} of {process}")
         return self.starts(process)[number - 1]
 
+    def stop_beating(self, process: str) -> int:
+        """Stop a process that was told `beats` once it has given a sign of life; return its pid."""
+        pid: int = self.wait_start(process)["pid"]
+        wait_until((self.folder / "seen" / f"beat.{process}.{pid}").exists, f"a beat of {process}")
+        os.kill(pid, signal.SIGSTOP)
+        return pid
+
     def status(self, container: int) -> ContainerStatus | None:
         return next((item for item in self.scheduler.status() if item.id == container), None)
 
@@ -196,6 +203,9 @@ class DummyTopology:
             ),
             required,
         )
+
+    def with_limit(self, liveness_limit_s: float) -> DummyTopology:
+        return replace(self, launch=replace(self.launch, liveness_limit_s=liveness_limit_s))
 
     def with_options(self, **options: str) -> DummyTopology:
         merged = self.launch.scheduler_options | options

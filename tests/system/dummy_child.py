@@ -3,9 +3,10 @@
     dummy_child.py FOLDER
 
 FOLDER/told/<process> holds words: `exit N`, `print TEXT`, `flood BYTES`, `hold MEGABYTES`,
-`ignore_term`, `daemon` (leaves a process in a session of its own), `child` (starts one in its
-group); without any it waits for SIGTERM. FOLDER/seen gets `start.<process>.<incarnation>` with
-the start line, and `stop.<process>.<pid>` with the time of a SIGTERM.
+`ignore_term`, `beats` (gives signs of life, as its container's witness), `daemon` (leaves a
+process in a session of its own), `child` (starts one in its group); without any it waits for
+SIGTERM. FOLDER/seen gets `start.<process>.<incarnation>` with the start line,
+`beat.<process>.<pid>` after a sign of life, and `stop.<process>.<pid>` with the time of a SIGTERM.
 """
 
 import json
@@ -71,5 +72,9 @@ if "hold" in words:
     held = b"x" * (int(words[words.index("hold") + 1]) << 20)
 if words[:1] == ["exit"]:
     os._exit(int(words[1]))
+while "beats" in words:
+    os.write(start["heartbeat"], b'{"heard":null,"suspected":[]}\n')
+    note(f"beat.{process}.{os.getpid()}", "")
+    time.sleep(0.2)
 while True:
     time.sleep(600)

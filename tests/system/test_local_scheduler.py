@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -116,7 +118,7 @@ def test_supervisors_outlive_their_launcher_and_are_adopted(dummy: Any) -> None:
     scheduler = start(dummy, dummy.plan(1, "count-1"))
     before = scheduler.status()
     kill_launcher(dummy.launch)
-    assert scheduler.status() == before
+    assert unsuspected(scheduler.status()) == unsuspected(before)
     assert len(dummy.starts("count-1")) == 1
     log = (Path(dummy.launch.work_dir) / "launcher.log").read_text()
     assert log.count("event=container_adopted") == 2
@@ -171,6 +173,91 @@ def forge_supervisor(dummy: Any, identity: ProcessIdentity) -> None:
     value = json.loads(state.read_text())
     value["containers"][1] |= forged
     state.write_text(json.dumps(value))
+
+
+# Silence.
+
+
+def unsuspected(found: list[ContainerStatus]) -> list[ContainerStatus]:
+    """Without what a busy host may make of it."""
+    return [replace(item, suspected=()) for item in found]
+
+
+def test_silent_supervisor_is_suspected_and_then_replaced(dummy: Any) -> None:
+    dummy = dummy.with_limit(4)
+    start(dummy, dummy.plan(1, "count-1"))
+    before = dummy.status(1)
+    os.kill(before.pid, signal.SIGSTOP)
+    eventually(lambda: "supervisor-1" in dummy.status(1).suspected, "the suspicion")
+    first = dummy.starts("count-1")[0]
+    dummy.wait_start("count-1", 2)
+    assert identify(first["pid"]) is None
+    status = dummy.status(1)
+    assert status.pid != before.pid
+    assert re.fullmatch(r"killed after \d+\.\d s of silence", status.cause)
+
+
+def test_adopted_supervisor_that_falls_silent_is_replaced(dummy: Any) -> None:
+    dummy = dummy.with_limit(4)
+    start(dummy, dummy.plan(1, "count-1"))
+    kill_launcher(dummy.launch)
+    os.kill(dummy.status(1).pid, signal.SIGSTOP)
+    dummy.wait_start("count-1", 2)
+
+
+def test_launcher_that_was_stopped_itself_blames_nobody(dummy: Any) -> None:
+    dummy = dummy.with_limit(4)
+    scheduler = start(dummy, dummy.plan(1, "count-1"))
+    before = scheduler.status()
+    launcher = launcher_of(dummy.launch)
+    os.kill(launcher.pid, signal.SIGSTOP)
+    time.sleep(6)
+    os.kill(launcher.pid, signal.SIGCONT)
+    time.sleep(1.5)
+    assert unsuspected(scheduler.status()) == unsuspected(before)
+    assert launcher_of(dummy.launch) == launcher
+
+
+def test_launcher_that_is_stopped_for_a_while_answers_late(dummy: Any) -> None:
+    scheduler = start(dummy, dummy.plan(1, "count-1"))
+    launcher = launcher_of(dummy.launch)
+    os.kill(launcher.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as pool:
+        asking = pool.submit(scheduler.status)
+        time.sleep(3)
+        assert not asking.done()
+        os.kill(launcher.pid, signal.SIGCONT)
+        assert len(asking.result(DEADLINE_S)) == 2
+    assert launcher_of(dummy.launch) == launcher
+
+
+def test_launcher_that_stays_stopped_is_replaced_by_whoever_needs_it(dummy: Any) -> None:
+    """Several at once, as the command line and the TMaster: one new launcher serves them all."""
+    dummy = dummy.with_limit(4)
+    scheduler = start(dummy, dummy.plan(1, "count-1"))
+    before, launcher = scheduler.status(), launcher_of(dummy.launch)
+    os.kill(launcher.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(3) as pool:
+        asking = [pool.submit(LocalScheduler(dummy.launch).status) for _ in range(3)]
+        answers = [each.result(DEADLINE_S) for each in asking]
+    assert [unsuspected(answer) for answer in answers] == [unsuspected(before)] * 3
+    assert identify(launcher.pid) != launcher
+    assert launcher_of(dummy.launch) != launcher
+    assert len(dummy.starts("count-1")) == 1
+
+
+def test_launcher_that_works_on_a_long_order_is_not_silent(
+    dummy: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A kill is answered at its end; this one takes 3 s, twice the limit."""
+    dummy = dummy.with_limit(1.5)
+    dummy.tell("count-1", "ignore_term")
+    scheduler = start(dummy, dummy.plan(1, "count-1"))
+    scheduler.kill()
+    assert "launcher_overdue" not in capsys.readouterr().err
+
+
+# Death of the launcher in the middle of an order.
 
 
 def test_kill_goes_on_after_the_launchers_death_in_the_middle(dummy: Any) -> None:

@@ -86,6 +86,7 @@ def heartbeat_to_bytes(heartbeat: StmgrHeartbeat) -> bytes:
             plan_epoch=heartbeat.plan_epoch,
             joined_tasks=heartbeat.joined_tasks,
             connected_containers=heartbeat.connected_containers,
+            suspected_processes=heartbeat.suspected_processes,
         ),
         f"heartbeat of stream manager {heartbeat.container}",
     )
@@ -103,6 +104,7 @@ def heartbeat_from_bytes(data: bytes) -> StmgrHeartbeat:
         plan_epoch=message.plan_epoch,
         joined_tasks=tuple(sorted(set(message.joined_tasks))),
         connected_containers=tuple(sorted(set(message.connected_containers))),
+        suspected_processes=tuple(sorted(set(message.suspected_processes))),
     )
 
 
@@ -195,6 +197,7 @@ def _status_to_message(status: TopologyStatus) -> wire.TopologyStatus:
         absent_containers=status.absent_containers,
         joined_tasks=status.joined_tasks,
         task_count=status.task_count,
+        suspected_processes=status.suspected_processes,
     )
 
 
@@ -214,6 +217,7 @@ def _status_from_message(message: wire.TopologyStatus) -> TopologyStatus:
         absent_containers=tuple(message.absent_containers),
         joined_tasks=tuple(message.joined_tasks),
         task_count=message.task_count,
+        suspected_processes=tuple(message.suspected_processes),
     )
 
 

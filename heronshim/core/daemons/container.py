@@ -7,9 +7,10 @@ their hello until it answers. Instances wait for the package, if there is one.
 
 What dies is started again after a back-off, with a higher incarnation, and why it died goes to
 `events.jsonl` (which the container's metrics manager reads), to its own log and to the
-supervisor's. SIGTERM stops all: instances together,
-then the metrics manager, then the stream manager. Were the supervisor killed, the kernel kills
-its children (PR_SET_PDEATHSIG is why it has one thread: the signal is tied to the thread).
+supervisor's. What is silent beyond the liveness limit is killed, see `container_liveness`; the
+supervisor itself gives signs of life to the launcher. SIGTERM stops all: instances together, then
+the metrics manager, then the stream manager. Were the supervisor killed, the kernel kills its
+children (PR_SET_PDEATHSIG is why it has one thread: the signal is tied to the thread).
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heronshim.core.daemons.container_liveness import ContainerLiveness
 from heronshim.core.daemons.supervised import Death, ProcessSpec, ProcessState, SupervisedProcess
 from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ChildStart, ContainerStart
 from heronshim.core.io.event_file import EVENTS_FILE, EventFile
 from heronshim.core.io.file_lock import file_lock
+from heronshim.core.io.heartbeats import HEARTBEAT_FILE, Beat, NamedHeartbeatWriter
 from heronshim.core.io.incarnation import IncarnationCounter
 from heronshim.core.io.logs import StopRequest, event_line, log_event, setup_daemon, wall_ms
 from heronshim.core.io.memory_limit import WATCH_NS, MemoryCgroup
@@ -43,12 +46,14 @@ from heronshim.core.io.work_folder import (
 from heronshim.core.plugins.local_options import LocalOptions
 from heronshim.core.spi.events import EventKind
 from heronshim.core.stream.event_buffer import EventBuffer
+from heronshim.core.stream.liveness import LOOK_NS, Turn
 from heronshim.errors import ConfigError, DeadlineError, HeronshimError, SchedulerError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from heronshim.core.plan.physical import ProcessPlan
+    from heronshim.core.stream.liveness import Change
 
 STOP_INSTANCES_NS = 3_000_000_000
 """Time that all instances together have between SIGTERM and SIGKILL to clean up."""
@@ -103,6 +108,10 @@ class Supervisor:
         self._package = self._package_process()
         self._engine = self._engine_processes()
         self._instances = self._instance_processes()
+        limit_ns = int(self._launch.liveness_limit_s * 1e9)
+        self._liveness = ContainerLiveness(self._engine[0].spec.id, limit_ns)
+        self._heartbeat = NamedHeartbeatWriter(folder / HEARTBEAT_FILE)
+        self._beat_at_ns = 0
         self._phases: list[_StopPhase] = []
 
     def _engine_processes(self) -> list[SupervisedProcess]:
@@ -111,7 +120,11 @@ class Supervisor:
         kinds = (first, (f"metricsmgr-{number}", "metricsmgr"))
         python = self._launch.python
         return [
-            self._supervised(ProcessSpec(process, self._options.argv(kind, python)))
+            self._supervised(
+                ProcessSpec(
+                    process, self._options.argv(kind, python), heartbeats=kind != "metricsmgr"
+                )
+            )
             for process, kind in kinds
         ]
 
@@ -175,6 +188,8 @@ class Supervisor:
                 return
             self._start_due(now_ns)
             self._look_at_memory(now_ns)
+            self._judge(self._liveness.look(now_ns))
+            self._give_sign_of_life(now_ns)
             self._poll(self._timeout_s(time.monotonic_ns()))
 
     def close(self) -> None:
@@ -182,10 +197,11 @@ class Supervisor:
         for process in self._processes:
             process.close()
         self._events.close()
+        self._heartbeat.close()
         self._selector.close()
         self.socket.unlink(missing_ok=True)
 
-    def _poll(self, timeout_s: float | None) -> None:
+    def _poll(self, timeout_s: float) -> None:
         """Wait for output, ends and signals, and handle what came."""
         for key, _ in self._selector.select(timeout_s):
             process: SupervisedProcess | None = key.data
@@ -195,17 +211,46 @@ class Supervisor:
                 process.read_output()
                 if process.output < 0:
                     self._selector.unregister(key.fd)
+            elif process.heartbeats is not None and key.fd == process.heartbeats.fileno():
+                for beat in process.heartbeats.read():
+                    self._judge(self._liveness.beat(beat, time.monotonic_ns()))
+                if process.heartbeats.fileno() < 0:
+                    self._selector.unregister(key.fd)
             elif key.fd == process.pidfd:
                 self._finish(process)
 
-    def _timeout_s(self, now_ns: int) -> float | None:
-        """Return how long nothing is due; None when only events can make something due."""
-        due = [item.start_at_ns for item in self._processes if item.state is ProcessState.WAITING]
+    def _judge(self, changes: Sequence[Change[str]]) -> None:
+        """Tell who is silent and who answers again; kill who is silent beyond the limit."""
+        for change in changes:
+            process = next(item for item in self._processes if item.spec.id == change.key)
+            if change.turn is Turn.OVERDUE:
+                if not self._phases:
+                    process.kill_silent(change.silent_ns)
+                continue
+            numbers = {
+                "pid": process.pid,
+                "incarnation": process.incarnation,
+                "silent_s": round(change.silent_ns / 1e9, 3),
+            }
+            if change.turn is Turn.SUSPECTED:
+                self._record("WARNING", EventKind.SUSPECTED, process.spec, numbers=numbers)
+            else:
+                self._record("INFO", EventKind.SUSPICION_ENDED, process.spec, numbers=numbers)
+
+    def _give_sign_of_life(self, now_ns: int) -> None:
+        if now_ns >= self._beat_at_ns:
+            self._beat_at_ns = now_ns + LOOK_NS
+            self._heartbeat.write(Beat(suspected=self._liveness.suspected))
+
+    def _timeout_s(self, now_ns: int) -> float:
+        """Return how long nothing is due."""
+        due = [self._liveness.next_look_ns(), self._beat_at_ns]
+        due += [item.start_at_ns for item in self._processes if item.state is ProcessState.WAITING]
         if any(process.is_watched for process in self._processes):
             due.append(self._watch_at_ns)
         due += [process.kill_at_ns for process in self._processes if process.kill_at_ns]
         due += [phase.deadline_ns for phase in self._phases[:1]]
-        return max(0.0, (min(due) - now_ns) / 1e9) if due else None
+        return max(0.0, (min(due) - now_ns) / 1e9)
 
     def _start_due(self, now_ns: int) -> None:
         for process in self._processes:
@@ -222,6 +267,10 @@ class Supervisor:
             return
         self._selector.register(process.output, selectors.EVENT_READ, process)
         self._selector.register(process.pidfd, selectors.EVENT_READ, process)
+        if process.heartbeats is not None:
+            self._selector.register(process.heartbeats, selectors.EVENT_READ, process)
+        if not process.spec.once:
+            self._liveness.started(process.spec.id, start.incarnation, now_ns)
         numbers: dict[str, float] = {"pid": process.pid, "incarnation": start.incarnation}
         if process.starts == 1:
             self._record("INFO", EventKind.PROCESS_STARTED, process.spec, numbers=numbers)
@@ -249,6 +298,9 @@ class Supervisor:
         self._selector.unregister(process.pidfd)
         if process.output >= 0:
             self._selector.unregister(process.output)
+        if process.heartbeats is not None and process.heartbeats.fileno() >= 0:
+            self._selector.unregister(process.heartbeats)
+        self._liveness.ended(process.spec.id)
         now_ns = time.monotonic_ns()
         death = process.finish(now_ns)
         numbers = _death_numbers(death)

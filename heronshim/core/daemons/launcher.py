@@ -2,11 +2,12 @@
 
     python -m heronshim.core.daemons.launcher WORK_DIR SOCKET_DIR
 
-It starts the supervisors of a topology's containers, starts them again when they die, and takes
-orders on a Unix socket (core.io.launcher_protocol). Supervisors have sessions of their own and
-outlive it: after its death the next command, or the TMaster, starts it again and it takes them
-up by pid, start time and mark. SIGTERM ends the launcher alone, for the same reason; `kill` is
-the order that ends the topology, and the launcher after it.
+It starts the supervisors of a topology's containers, starts them again when they die or are silent,
+and takes orders on a Unix socket (core.io.launcher_protocol). Supervisors have sessions of their
+own and outlive it: after its death the next command, or the TMaster, starts it again and it takes
+them up by pid, start time and mark; one that does not answer is killed by them first. SIGTERM ends
+the launcher alone, for the same reason; `kill` is the order that ends the topology, and the
+launcher after it.
 
 The command returns when the launcher listens: exit 0 it does, 75 another one lives, 66 there is
 no topology in WORK_DIR, 1 an error, told on standard error.
@@ -80,8 +81,8 @@ class Launcher:
         self._state = _known_state(work_dir)
         self._selector = selectors.DefaultSelector()
         self._selector.register(stop, selectors.EVENT_READ)
-        self._supervisors = Supervisors(work_dir, self._state, self._selector)
-        self._supervisors.launch = _known_launch(work_dir)
+        launch = _known_launch(work_dir)
+        self._supervisors = Supervisors(work_dir, self._state, self._selector, launch)
         path = launcher_socket_path(checked_folder(Path(socket_dir)), work_dir)
         self._server = LauncherServer(path, self._selector)
         self._killers: list[tuple[Connection, str]] = []
@@ -104,7 +105,7 @@ class Launcher:
             if self._state.is_killed and self._finish_kill(now_ns):
                 break
             for key, _ in self._selector.select(self._timeout_s(now_ns)):
-                self._handle(key.data)
+                self._handle(key.data, key.fd)
         self._server.close()
         self._selector.close()
         log_event("INFO", "launcher_stopped", killed=self._state.is_killed)
@@ -116,12 +117,14 @@ class Launcher:
             self._look_again_ns = min(2 * self._look_again_ns, 1_000_000_000)
         return None if due_ns is None else max(0.0, (due_ns - now_ns) / 1e9)
 
-    def _handle(self, source: object) -> None:
+    def _handle(self, source: object, descriptor: int) -> None:
         """Handle one event of the selector."""
         if source is None:
             self._stop.drain()
         elif isinstance(source, LauncherServer):
             source.accept()
+        elif isinstance(source, Container) and descriptor != source.pidfd:
+            self._supervisors.heard(source, time.monotonic_ns())
         elif isinstance(source, Container):
             self._supervisors.ended(source, time.monotonic_ns())
             with suppress(OSError):
@@ -225,6 +228,7 @@ class Launcher:
                 running=container.identity is not None,
                 restarts=container.restarts,
                 cause=container.cause,
+                suspected=self._supervisors.suspected(container),
             )
             for container in containers
         )

@@ -21,6 +21,7 @@ from heronshim.errors import RemoteProtocolError, StateError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heronshim.core.io.heartbeats import HeartbeatReader
     from heronshim.core.plan.physical import ContainerPlan
 
 STATE_FILE = "launcher.json"
@@ -54,6 +55,12 @@ class Container:
     started_ns: int = 0
     start_at_ns: int = 0
     """Not started before."""
+    heartbeats: HeartbeatReader | None = None
+    """Its supervisor's signs of life; None when none runs or they cannot be read."""
+    suspected: tuple[str, ...] = ()
+    """Processes that its supervisor suspects."""
+    silent_ns: int = 0
+    """How long its supervisor was silent when it was killed for that; 0: it was not."""
     stop_deadline_ns: int = 0
     """When a supervisor that was asked to stop is killed; 0 = it was not asked."""
     backoff: RestartBackoff = field(default_factory=RestartBackoff)

@@ -24,6 +24,8 @@ from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
+from heronshim.core.io.heartbeats import HeartbeatWriter
+from heronshim.core.io.link_liveness import LinkLiveness
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
@@ -40,6 +42,7 @@ from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.liveness import LOOK_NS
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -74,6 +77,8 @@ class StreamManager:
         self._links.bind(start.endpoint)
         self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(self._links.connections.monitor, zmq.POLLIN)
+        self._liveness = LinkLiveness(self._links, int(launch.liveness_limit_s * 1e9))
+        self._heartbeat = HeartbeatWriter(start.heartbeat)
         self._local: dict[str, tuple[int, ...]] = {
             process.id: process.tasks for process in (start.plan.processes if start.plan else ())
         }
@@ -90,7 +95,7 @@ class StreamManager:
         self._increments = Increments()
         me = start.process, start.container, start.incarnation
         self._events = EventBuffer(*me, around.wall_ms)
-        self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics"), 0)
+        self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics", "look"), 0)
 
     def run(self, stop: StopRequest) -> int:
         """Run until SIGTERM; return the exit code."""
@@ -116,6 +121,9 @@ class StreamManager:
                 self._read_peer(container, peer, now_ns)
         if self._master.may_have_news(ready):
             self._read_master(now_ns)
+        if self._is_due("look", LOOK_NS, now_ns):
+            # After the frames that came while this process itself was busy or stopped.
+            self._heartbeat.write(self._liveness.look(now_ns))
         self._forwarder.retry(now_ns)
         self._give_and_ask()
 
@@ -358,6 +366,7 @@ class StreamManager:
             plan_epoch=self._plan.plan_epoch if self._plan else 0,
             joined_tasks=tuple(tasks),
             connected_containers=tuple(sorted(c for c, peer in self._peers.items() if peer.up)),
+            suspected_processes=self._liveness.suspected,
         )
         self._master.send(Kind.STMGR_HEARTBEAT, heartbeat_to_bytes(beat))
 
@@ -413,6 +422,7 @@ class StreamManager:
             gauges={
                 "queue_bytes": float(forwarder.queued_bytes()),
                 "rss_bytes": float(rss_bytes()),
+                **self._liveness.gauges(),
             },
             events=self._events.take(),
         )

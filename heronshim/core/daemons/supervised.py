@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from heronshim.core.io import processes
 from heronshim.core.io.backoff import RestartBackoff
+from heronshim.core.io.heartbeats import HeartbeatReader
 from heronshim.core.io.memory_limit import MemoryCgroup, MemoryWatch, Strike
 from heronshim.core.io.rotating_log import RotatingLog
 from heronshim.core.spi.events import DETAIL_CHARACTERS_MAX
@@ -58,6 +59,8 @@ class ProcessSpec:
     """0 = none."""
     once: bool = False
     """Whether exit code 0 means that it has done its work."""
+    heartbeats: bool = False
+    """Whether it gets a pipe for signs of life."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +76,8 @@ class Death:
     asked: bool
     """Whether the supervisor had asked it to stop."""
     output_tail: str
+    silent_ns: int = 0
+    """How long it was silent when the supervisor killed it for that; 0: not for that."""
 
     @property
     def cause(self) -> str:
@@ -82,6 +87,8 @@ class Death:
                 f"killed at its memory limit of {self.strike.limit_bytes} bytes, "
                 f"it held {self.strike.peak_bytes}"
             )
+        if self.silent_ns:
+            return f"killed after {self.silent_ns / 1e9:.1f} s of silence"
         if self.end.signal_name == "SIGKILL" and not self.asked:
             return "killed by SIGKILL (by hand, or by the kernel when memory ran out)"
         return f"stopped, {self.end}" if self.asked else str(self.end)
@@ -102,13 +109,17 @@ class SupervisedProcess:
         """Readable once the process has ended; -1 unless RUNNING."""
         self.output = -1
         """Read end of its output; -1 when closed."""
+        self.heartbeats: HeartbeatReader | None = None
+        """Its signs of life; None unless RUNNING, and when it gives none."""
         self._log = log
         self._cgroup = cgroup
         # The kernel watches what is in a cgroup.
         self._watch = MemoryWatch(0 if cgroup else spec.memory_limit_bytes)
         self._backoff = RestartBackoff()
         self._started_ns = 0
-        self._incarnation = 0
+        self.incarnation = 0
+        """Of its newest life."""
+        self._silent_ns = 0
         self._strike: Strike | None = None
         self.kill_at_ns = 0
         """When a process over its memory limit is killed; 0 = it is not."""
@@ -131,29 +142,32 @@ class SupervisedProcess:
         """
         assert self.state is ProcessState.WAITING
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        beats_read, beats_write = os.pipe2(os.O_CLOEXEC) if self.spec.heartbeats else (-1, -1)
         order = processes.Spawn(
             argv=self.spec.argv,
-            start_line=start.to_json().encode(),
+            start_line=replace(start, heartbeat=beats_write).to_json().encode(),
             output=write_end,
             cwd=str(cwd),
             environment=environment,
             dies_with_parent=True,
+            inherited=(beats_write,) if self.spec.heartbeats else (),
         )
         try:
             pid = self._spawn(order)
         except OSError:
-            os.close(read_end)
+            _close(read_end, beats_read)
             raise
         finally:
-            os.close(write_end)
+            _close(write_end, beats_write)
         os.set_blocking(read_end, False)
         self.pid, self.output = pid, read_end
+        self.heartbeats = HeartbeatReader(beats_read) if self.spec.heartbeats else None
         # Our child, not waited for yet: its id cannot be another's.
         self.pidfd = os.pidfd_open(pid)
         self.state = ProcessState.RUNNING
         self.starts += 1
-        self._started_ns, self._incarnation = now_ns, start.incarnation
-        self._strike, self._asked, self._tail = None, False, b""
+        self._started_ns, self.incarnation = now_ns, start.incarnation
+        self._strike, self._asked, self._tail, self._silent_ns = None, False, b"", 0
         self.kill_at_ns = 0
 
     def _spawn(self, order: processes.Spawn) -> int:
@@ -214,6 +228,11 @@ class SupervisedProcess:
         if self.state is ProcessState.BLOCKED:
             self.state = ProcessState.WAITING
 
+    def kill_silent(self, silent_ns: int) -> None:
+        """Kill it for its silence; its end comes by the pidfd."""
+        self._silent_ns = silent_ns
+        self.kill()
+
     def kill(self) -> None:
         """Send SIGKILL to it and its process group."""
         processes.kill_group(self.pid, signal.SIGKILL)
@@ -233,14 +252,18 @@ class SupervisedProcess:
         death = Death(
             process=self.spec.id,
             pid=self.pid,
-            incarnation=self._incarnation,
+            incarnation=self.incarnation,
             end=end,
             lived_ns=now_ns - self._started_ns,
             strike=self._strike or (self._cgroup.strike() if self._cgroup else None),
             asked=self._asked,
             output_tail=self._tail.decode("utf-8", "replace"),
+            silent_ns=self._silent_ns,
         )
         self._close_output()
+        if self.heartbeats is not None:
+            self.heartbeats.close()
+            self.heartbeats = None
         os.close(self.pidfd)
         self.pid, self.pidfd, self.kill_at_ns = 0, -1, 0
         if self._asked or (self.spec.once and end.exit_code == 0):
@@ -270,3 +293,9 @@ class SupervisedProcess:
         if self.output >= 0:
             os.close(self.output)
             self.output = -1
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            os.close(descriptor)

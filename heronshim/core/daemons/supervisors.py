@@ -2,6 +2,8 @@
 
 `reconcile` compares what is wanted with what runs, so an order only changes what is wanted, and
 a launcher that was killed in the middle of one goes on where its predecessor ended.
+
+A supervisor that is silent beyond the liveness limit is killed; its processes die with it.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import selectors
 import signal
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +20,7 @@ from heronshim.core.daemons.launcher_state import STATE_FILE, Container, write_s
 from heronshim.core.io import process_identity, processes
 from heronshim.core.io.child import EXIT_ALREADY_SUPERVISED, ContainerStart
 from heronshim.core.io.event_file import EVENTS_FILE, EventFile
+from heronshim.core.io.heartbeats import HEARTBEAT_FILE, open_named_reader
 from heronshim.core.io.logs import log_event, wall_ms
 from heronshim.core.io.process_identity import ProcessIdentity
 from heronshim.core.io.processes import CONTAINER_MARK
@@ -26,6 +30,8 @@ from heronshim.core.io.work_folder import (
     read_supervisor_record,
 )
 from heronshim.core.spi.events import EventKind, EventRecord, event_id
+from heronshim.core.spi.scheduler import LIVENESS_LIMIT_S
+from heronshim.core.stream.liveness import LOOK_NS, Liveness, Turn
 from heronshim.errors import StateError
 
 if TYPE_CHECKING:
@@ -45,15 +51,22 @@ class Supervisors:
     """Makes what runs equal to what is wanted. Single thread; does not block."""
 
     def __init__(
-        self, work_dir: str, state: LauncherState, selector: selectors.BaseSelector
+        self,
+        work_dir: str,
+        state: LauncherState,
+        selector: selectors.BaseSelector,
+        launch: Launch | None,
     ) -> None:
         """Take what is wanted; `adopt` and `reconcile` do the rest."""
-        self.launch: Launch | None = None
+        self.launch = launch
         """None when launch.json is damaged: nothing can be started then, only stopped."""
         self._work_dir = work_dir
         self._state = state
         self._selector = selector
         self._changed = False
+        limit_s = LIVENESS_LIMIT_S if launch is None else launch.liveness_limit_s
+        self._liveness: Liveness[int] = Liveness(int(limit_s * 1e9))
+        self._look_ns = 0
 
     def adopt(self) -> None:
         """Find the supervisors that an earlier launcher started and that still live.
@@ -115,9 +128,54 @@ class Supervisors:
     ) -> None:
         container.identity, container.pidfd = identity, pidfd
         container.started_generation, container.is_child = generation, is_child
-        container.stop_deadline_ns = 0
+        container.stop_deadline_ns = container.silent_ns = 0
         self._selector.register(pidfd, selectors.EVENT_READ, container)
         self._changed = True
+        self._listen(container)
+
+    def _listen(self, container: Container) -> None:
+        """Begin to watch a supervisor; one whose signs of life cannot be read is not watched."""
+        path = container_folder(self._work_dir, container.id) / HEARTBEAT_FILE
+        try:
+            container.heartbeats = open_named_reader(path)
+        except OSError as error:
+            log_event("ERROR", "container_not_watched", container=container.id, error=error)
+            return
+        self._selector.register(container.heartbeats, selectors.EVENT_READ, container)
+        now_ns = time.monotonic_ns()
+        if container.is_child:
+            self._liveness.expect(container.id, now_ns)
+        else:
+            # It was there before us: it has no start to be slow in.
+            self._liveness.heard(container.id, now_ns)
+
+    def heard(self, container: Container, now_ns: int) -> None:
+        """Take signs of life of a supervisor that the selector told of."""
+        if container.heartbeats is None:
+            # Its end was told of in the same turn.
+            return
+        for beat in container.heartbeats.read():
+            container.suspected = beat.suspected
+            self._liveness.heard(container.id, now_ns)
+
+    def _judge(self, now_ns: int) -> None:
+        """Log which supervisors are silent; kill those that are beyond the limit."""
+        self._look_ns = now_ns + LOOK_NS
+        for change in self._liveness.look(now_ns):
+            container = self._state.containers[change.key]
+            level = "INFO" if change.turn is Turn.ANSWERS else "WARNING"
+            silent_s = round(change.silent_ns / 1e9, 3)
+            log_event(level, f"container_{change.turn}", container=change.key, silent_s=silent_s)
+            if change.turn is Turn.OVERDUE and not container.stop_deadline_ns:
+                assert container.identity is not None
+                container.silent_ns = change.silent_ns
+                process_identity.send_signal(container.identity, signal.SIGKILL)
+
+    def suspected(self, container: Container) -> tuple[str, ...]:
+        """Return which of a container's processes are silent; its supervisor is one of them."""
+        if container.id in self._liveness.suspected:
+            return (*container.suspected, f"supervisor-{container.id}")
+        return container.suspected
 
     def store(self) -> None:
         """Write launcher.json; raises StateError."""
@@ -132,7 +190,12 @@ class Supervisors:
             log_event("ERROR", "launcher_state_not_written", error=error)
 
     def reconcile(self, now_ns: int) -> None:
-        """Stop what is not wanted, start what is; then write launcher.json if that changed it."""
+        """Kill what is silent, stop what is not wanted, start what is.
+
+        Then launcher.json is written if that changed it.
+        """
+        if now_ns >= self._look_ns:
+            self._judge(now_ns)
         for container in list(self._state.containers.values()):
             wanted = container.is_wanted and not self._state.is_killed
             if container.identity is not None:
@@ -154,6 +217,8 @@ class Supervisors:
             if (container.identity is None and self._can_start(container))
             or container.stop_deadline_ns
         ]
+        if self._liveness.keys():
+            due.append(self._look_ns)
         return min(due) if due else None
 
     def _can_start(self, container: Container) -> bool:
@@ -208,6 +273,11 @@ class Supervisors:
         assert container.identity is not None
         self._selector.unregister(container.pidfd)
         os.close(container.pidfd)
+        if container.heartbeats is not None:
+            self._selector.unregister(container.heartbeats)
+            container.heartbeats.close()
+        container.heartbeats, container.suspected = None, ()
+        self._liveness.forget(container.id)
         pid, asked = container.identity.pid, container.stop_deadline_ns > 0
         end = processes.reap(pid) if container.is_child else None
         container.identity, container.pidfd, container.stop_deadline_ns = None, -1, 0
@@ -217,6 +287,8 @@ class Supervisors:
             return
         self._clear_away(container.id)
         how = str(end) if end is not None else "exit status unknown, an earlier launcher's child"
+        if container.silent_ns:
+            how = f"killed after {container.silent_ns / 1e9:.1f} s of silence"
         container.cause = f"stopped, {how}" if asked else how
         container.restarts += 1
         if asked:

@@ -27,7 +27,10 @@ from heronshim.core.codec.metrics import metrics_from_bytes, metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_to_bytes
 from heronshim.core.daemons.scheduler_thread import SchedulerThread
 from heronshim.core.daemons.tmaster_admission import admit, allowed_kind
+from heronshim.core.daemons.tmaster_leadership import wait_for_leadership
 from heronshim.core.io.child import ChildStart
+from heronshim.core.io.heartbeats import HeartbeatWriter
+from heronshim.core.io.link_liveness import LinkLiveness
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
 from heronshim.core.io.sockets import router
@@ -42,6 +45,7 @@ from heronshim.core.master.events import (
     Effect,
     Event,
     LinkEnded,
+    LinksSuspected,
     PlanNotStored,
     PlanStored,
     PushPlan,
@@ -58,7 +62,6 @@ from heronshim.core.master.events import (
 from heronshim.core.master.messages import Command, CommandKind, CommandReply
 from heronshim.core.master.metrics_store import MetricsStore
 from heronshim.core.master.tmaster import TMaster
-from heronshim.core.plan.records import TMasterLocation
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
@@ -67,6 +70,7 @@ from heronshim.core.spi.state_manager import SessionState
 from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Role
+from heronshim.core.stream.liveness import LOOK_NS
 from heronshim.errors import (
     FencedError,
     HeronshimError,
@@ -86,7 +90,6 @@ FRAMES_PER_TURN = 256
 LINK_HEARTBEAT_NS = HEARTBEAT_MS * 1_000_000
 STATE_POLL_NS = 200_000_000
 METRICS_INTERVAL_NS = 1_000_000_000
-LEADER_RETRY_MS = 100
 WAIT_MS_MAX = 200
 NS_PER_S = 1_000_000_000
 
@@ -125,10 +128,12 @@ class TMasterDaemon:
         self._router = router(self._context)
         self._links = RouterLinks(self._router, secret, launch.topology_id, admit)
         self._links.bind(start.endpoint)
+        self._liveness = LinkLiveness(self._links, int(launch.liveness_limit_s * NS_PER_S))
+        self._heartbeat = HeartbeatWriter(start.heartbeat)
         self._open_links: dict[int, InboundLink] = {}
         self._scheduler = scheduler
         self._events: deque[Event] = deque([Started()])
-        self._link_heartbeat_ns = self._state_poll_ns = self._report_ns = 0
+        self._link_heartbeat_ns = self._state_poll_ns = self._report_ns = self._look_ns = 0
         self.failure = ""
         """Why this process ends; empty while it leads."""
         self._last_absent: tuple[int, ...] | None = None
@@ -163,6 +168,7 @@ class TMasterDaemon:
             self._link_heartbeat_ns,
             self._state_poll_ns,
             self._report_ns,
+            self._look_ns,
             self._machine.next_deadline_ns(),
         )
         return max(0, min(WAIT_MS_MAX, (due_ns - self._now_ns()) // 1_000_000 + 1))
@@ -244,7 +250,8 @@ class TMasterDaemon:
     def _on_command(self, number: int, command: Command, now_ns: int) -> None:
         """Answer questions about metrics here; the machine takes the rest."""
         if command.kind is CommandKind.METRICS:
-            snapshot = self._metrics.snapshot(now_ns, self._wall_ms(), command.component)
+            suspected = self._machine.suspected_processes()
+            snapshot = self._metrics.snapshot(now_ns, self._wall_ms(), command.component, suspected)
             self._send_reply(number, CommandReply(command.request_id, ok=True, metrics=snapshot))
         elif command.kind is CommandKind.ERRORS:
             errors = self._metrics.errors.records(command.component)
@@ -369,6 +376,10 @@ class TMasterDaemon:
         if now_ns >= self._report_ns:
             self._report_ns = now_ns + METRICS_INTERVAL_NS
             self._report(now_ns)
+        if now_ns >= self._look_ns:
+            self._look_ns = now_ns + LOOK_NS
+            self._heartbeat.write(self._liveness.look(now_ns))
+            self._events.append(LinksSuspected(self._liveness.suspected))
         if now_ns >= self._machine.next_deadline_ns():
             self._events.append(TimePassed())
 
@@ -411,6 +422,7 @@ class TMasterDaemon:
                 "leader_epoch": float(self._leadership.epoch),
                 "plan_epoch": 0.0 if plan is None else float(plan.plan_epoch),
                 "absent_container_count": float(len(self._machine.absent_containers())),
+                **self._liveness.gauges(),
             },
             events=() if manager is None else self._happened.take(),
         )
@@ -431,27 +443,6 @@ class TMasterDaemon:
             log_event("INFO", "absent_containers", phase=self._machine.phase, containers=listed)
 
 
-def _lead(
-    state: TopologyNodes, manager: StateManager, start: ChildStart, stop: StopRequest
-) -> Leadership | None:
-    """Wait until this process is the leader; None when it was asked to stop before."""
-    location = TMasterLocation(host=os.uname().nodename, endpoint=start.endpoint, pid=os.getpid())
-    waiting = False
-    poller = zmq.Poller()
-    poller.register(stop.fileno(), zmq.POLLIN)
-    while not stop.requested:
-        leadership = state.become_tmaster(location)
-        if leadership is not None:
-            log_event("INFO", "leader", epoch=leadership.epoch, endpoint=start.endpoint)
-            return leadership
-        if not waiting:
-            waiting = True
-            log_event("INFO", "leader_elsewhere", location=state.tmaster())
-        poller.poll(LEADER_RETRY_MS)
-        manager.poll()
-    return None
-
-
 def run(start: ChildStart, stop: StopRequest) -> int:
     """Become the leader, then run; return the exit code.
 
@@ -462,7 +453,9 @@ def run(start: ChildStart, stop: StopRequest) -> int:
     secret = read_secret(launch.secret_path)
     manager: StateManager = load(STATE_MANAGERS, launch.state_manager)(launch.state_options)
     try:
-        leadership = _lead(TopologyNodes(manager, launch.topology), manager, start, stop)
+        leadership = wait_for_leadership(
+            TopologyNodes(manager, launch.topology), manager, start, stop
+        )
         if leadership is None:
             return 0
         scheduler = SchedulerThread(load(SCHEDULERS, launch.scheduler)(launch), launch)

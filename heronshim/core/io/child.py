@@ -32,6 +32,7 @@ _FIELDS = (
     "plan",
     "component",
     "package_dir",
+    "heartbeat",
 )
 
 
@@ -56,10 +57,12 @@ class ChildStart:
     """The instance's component; empty for engine processes."""
     package_dir: str = ""
     """Folder of the extracted package; empty when the topology has none."""
+    heartbeat: int = -1
+    """Descriptor for signs of life, see `core.io.heartbeats`; -1: nobody watches by a pipe."""
 
     def to_json(self) -> str:
         """Return one line, ended by a line feed."""
-        value = {
+        value: dict[str, object] = {
             "launch": self.launch.to_json_value(),
             "container": self.container,
             "process": self.process,
@@ -70,6 +73,8 @@ class ChildStart:
             "component": self.component,
             "package_dir": self.package_dir,
         }
+        if self.heartbeat >= 0:
+            value["heartbeat"] = self.heartbeat
         return json.dumps(value, separators=(",", ":")) + "\n"
 
     @classmethod
@@ -102,6 +107,7 @@ class ChildStart:
             plan=None if plan is None else container_plan_from_json(plan, "start line.plan"),
             component=fields.text("component", empty=True),
             package_dir=fields.text("package_dir", empty=True),
+            heartbeat=fields.whole("heartbeat") if fields.has("heartbeat") else -1,
         )
 
 

@@ -49,6 +49,8 @@ def launch_from_json(value: object, path: str = "launch") -> Launch:
         values["sinks"] = found.texts("sinks")
     if found.has("sink_options"):
         values["sink_options"] = found.text_maps("sink_options")
+    if found.has("liveness_limit_s"):
+        values["liveness_limit_s"] = found.number("liveness_limit_s")
     return Launch(**values)
 
 

@@ -155,7 +155,7 @@ def reply_from_line(line: bytes) -> Reply:
 
 
 def _status(value: object, index: int) -> ContainerStatus:
-    names = ("id", "pid", "running", "restarts", "cause")
+    names = ("id", "pid", "running", "restarts", "cause", "suspected")
     fields = JsonFields(value, f"reply.containers[{index}]", names)
     return ContainerStatus(
         id=fields.whole("id"),
@@ -163,4 +163,5 @@ def _status(value: object, index: int) -> ContainerStatus:
         running=fields.flag("running"),
         restarts=fields.whole("restarts"),
         cause=fields.text("cause", empty=True),
+        suspected=fields.texts("suspected") if fields.has("suspected") else (),
     )

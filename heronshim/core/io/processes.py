@@ -92,6 +92,8 @@ class Spawn:
     """True: own process group, SIGKILL at the parent's death. False: own session, outlives it."""
     cgroup: int | None = None
     """Open descriptor of the cgroup.procs that it joins before its program starts."""
+    inherited: tuple[int, ...] = ()
+    """Further descriptors that it keeps, with the same numbers."""
 
 
 def spawn(order: Spawn) -> int:
@@ -113,6 +115,7 @@ def spawn(order: Spawn) -> int:
             stderr=order.output,
             cwd=order.cwd,
             env=order.environment,
+            pass_fds=order.inherited,
             start_new_session=not order.dies_with_parent,
             process_group=0 if order.dies_with_parent else None,
             preexec_fn=_prepare(order),  # noqa: PLW1509 - the callers have one thread

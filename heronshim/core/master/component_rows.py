@@ -62,6 +62,11 @@ def component_rows(snapshot: MetricsSnapshot) -> list[ComponentRow]:
     ]
 
 
+def suspected_processes(snapshot: MetricsSnapshot) -> list[str]:
+    """Return the ids of processes that are silent, ascending."""
+    return [item.process for item in snapshot.processes if item.gauges.get("suspected")]
+
+
 def _row(component: str, tasks: list[TaskRecord], restart_count: float) -> ComponentRow:
     counts = merged(task.histograms.get("complete_latency_us", {}) for task in tasks)
     if not counts:

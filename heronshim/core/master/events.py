@@ -55,6 +55,13 @@ class LinkEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class LinksSuspected:
+    """These processes, linked to this TMaster, are silent now; all others are not."""
+
+    processes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CommandReceived:
     """A client gave a command that changes or describes the topology."""
 
@@ -104,6 +111,7 @@ Event: TypeAlias = (
     | StmgrRegistered
     | StmgrHeartbeatReceived
     | LinkEnded
+    | LinksSuspected
     | CommandReceived
     | PlanStored
     | PlanNotStored

@@ -63,6 +63,8 @@ class StmgrHeartbeat:
     """Ascending."""
     connected_containers: tuple[int, ...] = ()
     """Ascending."""
+    suspected_processes: tuple[str, ...] = ()
+    """Process ids of those that are linked to it and silent; ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class TopologyStatus:
     joined_tasks: tuple[int, ...]
     """Ascending."""
     task_count: int
+    suspected_processes: tuple[str, ...] = ()
+    """Process ids, ascending: alive as far as is known, but silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,8 @@ class MetricsSnapshot:
     tasks: tuple[TaskRecord, ...]
     """Ascending by task."""
     processes: tuple[MetricsRecord, ...]
-    """Ascending by process; without tasks and errors; gauges hold "restart_count"."""
+    """Ascending by process; without tasks and errors; gauges hold "restart_count" and "suspected".
+    """
 
 
 @dataclass(frozen=True, slots=True)

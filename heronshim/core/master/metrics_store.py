@@ -20,7 +20,7 @@ from heronshim.core.spi.metrics_sink import MetricsRecord, TaskRecord
 from heronshim.core.stream.histogram import merged, quantile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 RATE_WINDOW_NS = 3_500_000_000
 """Rates use reports younger than this: three, when each covers a second."""
@@ -37,6 +37,8 @@ NAMES_MAX = 500
 NS_PER_MS = 1_000_000
 RESTART_COUNT = "restart_count"
 """Gauge of a process: how often its incarnation was seen to grow."""
+SUSPECTED = "suspected"
+"""Gauge of a process: 1 while it is silent, else 0."""
 SHOWN_QUANTILES = (("p50", 0.5), ("p99", 0.99))
 
 
@@ -235,15 +237,20 @@ class MetricsStore:
             known.process = record.process
             known.series.add(task, record.interval_ms, now_ns, newest=newest)
 
-    def snapshot(self, now_ns: int, time_ms: int, component: str = "") -> MetricsSnapshot:
-        """Return the metrics of a component, or of all when none is named."""
+    def snapshot(
+        self, now_ns: int, time_ms: int, component: str = "", suspected: Collection[str] = ()
+    ) -> MetricsSnapshot:
+        """Return the metrics of a component, or of all when none is named.
+
+        `suspected` are the ids of processes that are silent now.
+        """
         tasks = [
             _task_record(number, task, now_ns)
             for number, task in sorted(self._tasks.items())
             if component in ("", task.component)
         ]
         processes = [
-            _process_record(process, now_ns)
+            _process_record(process, now_ns, suspected)
             for _, process in sorted(self._processes.items())
             if not component or component in {task.component for task in process.record.tasks}
         ]
@@ -296,12 +303,15 @@ def _task_record(number: int, task: _Task, now_ns: int) -> TaskRecord:
     )
 
 
-def _process_record(process: _Process, now_ns: int) -> MetricsRecord:
+def _process_record(process: _Process, now_ns: int, suspected: Collection[str]) -> MetricsRecord:
     _, maxima = process.series.recent(now_ns)
-    restarts = {RESTART_COUNT: float(process.restart_count)}
+    known = {
+        RESTART_COUNT: float(process.restart_count),
+        SUSPECTED: float(process.record.process in suspected),
+    }
     return replace(
         process.record,
         sums=dict(process.series.totals),
-        gauges=process.series.gauges | process.series.rates(now_ns) | restarts,
+        gauges=process.series.gauges | process.series.rates(now_ns) | known,
         maxima=maxima,
     )

@@ -27,6 +27,7 @@ from heronshim.core.master.events import (
     Effect,
     Event,
     LinkEnded,
+    LinksSuspected,
     PlanNotStored,
     PlanStored,
     PushPlan,
@@ -74,6 +75,7 @@ class _Stmgr:
     pushed_ns: int
     """When it was sent a plan, or registered while one that names it was being stored."""
     joined_tasks: tuple[int, ...] = ()
+    suspected: tuple[str, ...] = ()
     present: bool = True
 
 
@@ -106,6 +108,7 @@ class TMaster:
         """Whether something changed since the plan that is stored or being stored."""
         self._store_retry = Retry()
         self._add_retry = Retry()
+        self._links_suspected: tuple[str, ...] = ()
         self._requests = Requests()
         self._stepped_down = False
         if stored is not None:
@@ -154,6 +157,8 @@ class TMaster:
                 effects = self._heartbeat(event, now_ns)
             case LinkEnded(link):
                 effects = self._link_ended(link)
+            case LinksSuspected(processes):
+                self._links_suspected = processes
             case CommandReceived(link, command):
                 effects = self._command(link, command)
             case PlanStored() | PlanNotStored():
@@ -275,6 +280,7 @@ class TMaster:
         stmgr = self._stmgrs[container]
         stmgr.heard_ns = now_ns
         stmgr.joined_tasks = heartbeat.joined_tasks
+        stmgr.suspected = heartbeat.suspected_processes
         effects: list[Effect] = [AnswerHeartbeat(event.link)]
         if not stmgr.present:
             stmgr.present = True
@@ -382,6 +388,7 @@ class TMaster:
         """Return the state of everything."""
         joined = {task for stmgr in self._present().values() for task in stmgr.joined_tasks}
         return TopologyStatus(
+            suspected_processes=self.suspected_processes(),
             plan=self._plan,
             phase=self.phase,
             absent_containers=self.absent_containers(),
@@ -392,6 +399,11 @@ class TMaster:
                 for process in container.processes
             ),
         )
+
+    def suspected_processes(self) -> tuple[str, ...]:
+        """Return who is silent, by our own links and those of stream managers; ascending."""
+        reported = {process for stmgr in self._present().values() for process in stmgr.suspected}
+        return tuple(sorted(reported.union(self._links_suspected)))
 
     def _change_state(self, link: int, command: Command, state: TopologyState) -> list[Effect]:
         if self._plan is None:

@@ -42,8 +42,11 @@ if TYPE_CHECKING:
 
     from heronshim.core.plugins.watches import Watch
 
-LEASE_S = 6.0
-"""Lease of a session; renewed three times within it."""
+LEASE_S = 30.0
+"""Lease of a session. A dead process ends its session at once, so this counts for stopped ones
+only: they lose what they own no sooner than their supervisor replaces them."""
+RENEW_NS = 1_000_000_000
+"""Longest time between two renewals; a short lease is renewed three times within it."""
 WATCH_INTERVAL_S = 0.05
 """Watched nodes are looked at no more often: 20 looks a second cost below 1 % of a core."""
 
@@ -52,7 +55,7 @@ _LOCK_PAUSE_S = 0.01
 
 
 class FileStateManager:
-    """The StateManager of one host. Options: `root` (a folder, made if missing), `lease_s` (6),
+    """The StateManager of one host. Options: `root` (a folder, made if missing), `lease_s` (30),
     `watch_interval_s` (0.05). `now_ns` is a clock shared by all processes of the host.
     """
 
@@ -71,6 +74,7 @@ class FileStateManager:
         self._lease_ns = int(
             seconds(_PLUGIN, options, "lease_s", LEASE_S, (0.1, file_session.LEASE_S_MAX)) * 1e9
         )
+        self._renew_ns = min(self._lease_ns // 3, RENEW_NS)
         interval_s = seconds(_PLUGIN, options, "watch_interval_s", WATCH_INTERVAL_S, (0, 60))
         self._watch_interval_ns = int(interval_s * 1e9)
         self._now_ns = now_ns
@@ -238,7 +242,7 @@ class FileStateManager:
         due: list[tuple[Watch, Node | None]] = []
         try:
             if now_ns >= self._next_reap_ns:
-                self._next_reap_ns = now_ns + self._lease_ns // 3
+                self._next_reap_ns = now_ns + 2 * self._renew_ns
                 self._reap()
             for watch in self._watches.due():
                 due.extend(self._changes(watch))
@@ -289,13 +293,13 @@ class FileStateManager:
         return self._session
 
     def _renew(self, now_ns: int) -> None:
-        """Renew the lease when a third of it is used up."""
+        """Renew the lease when it is time."""
         session = self._session
         if session is None:
             return
         if session.is_over(now_ns):
             self._lose_session()
-        elif self._renewal_fails or now_ns - session.renewed_ns >= self._lease_ns // 3:
+        elif self._renewal_fails or now_ns - session.renewed_ns >= self._renew_ns:
             try:
                 session.renew(now_ns)
             except OSError as error:

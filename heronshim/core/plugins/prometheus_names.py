@@ -15,6 +15,7 @@ _LABELS: dict[str, tuple[str, ...]] = {
     "emit_count": ("stream",),
     "execute_count": ("source", "stream"),
     "frame_count": ("kind",),
+    "suspected": ("suspect",),
     "user": ("name",),
 }
 """Names of what follows the slashes."""

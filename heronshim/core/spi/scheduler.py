@@ -10,6 +10,9 @@ if TYPE_CHECKING:
 
     from heronshim.core.plan.physical import ContainerPlan
 
+LIVENESS_LIMIT_S = 30.0
+"""Limit of a topology that sets none (Storm's worker time-out)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Launch:
@@ -42,6 +45,8 @@ class Launch:
     sink_options: dict[str, dict[str, str]] = field(default_factory=dict)
     languages: dict[str, str] = field(default_factory=dict)
     """Language of each component that is not written in Python."""
+    liveness_limit_s: float = LIVENESS_LIMIT_S
+    """Silence after which a process is replaced."""
 
     def to_json_value(self) -> dict[str, object]:
         """Return plain values for json.dumps."""
@@ -60,6 +65,8 @@ class ContainerStatus:
     """How often the scheduler has started it again."""
     cause: str = ""
     """Why it ended last, for people."""
+    suspected: tuple[str, ...] = ()
+    """Process ids of the container that are silent now; its supervisor is "supervisor-<id>"."""
 
 
 class Scheduler(Protocol):

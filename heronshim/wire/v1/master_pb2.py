@@ -15,25 +15,25 @@ from heronshim.wire.v1 import metrics_pb2 as heronshim_dot_wire_dot_v1_dot_metri
 from heronshim.wire.v1 import plan_pb2 as heronshim_dot_wire_dot_v1_dot_plan__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheronshim/wire/v1/master.proto\x12\x11heronshim.wire.v1\x1a\x1fheronshim/wire/v1/metrics.proto\x1a\x1cheronshim/wire/v1/plan.proto\"\x93\x01\n\rStmgrRegister\x12\x11\n\tcontainer\x18\x01 \x01(\r\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x15\n\rpeer_endpoint\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x12\n\nplan_epoch\x18\x06 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x07 \x01(\x04\"k\n\x0eStmgrHeartbeat\x12\x11\n\tcontainer\x18\x01 \x01(\r\x12\x12\n\nplan_epoch\x18\x02 \x01(\r\x12\x14\n\x0cjoined_tasks\x18\x03 \x03(\x05\x12\x1c\n\x14\x63onnected_containers\x18\x04 \x03(\r\"\x83\x01\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.heronshim.wire.v1.CommandKind\x12\x11\n\tcontainer\x18\x03 \x01(\x11\x12\x11\n\tcomponent\x18\x04 \x01(\t\x12\x10\n\x08since_ms\x18\x05 \x01(\x04\"\x95\x02\n\x0c\x43ommandReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\r\x12\x31\n\x06status\x18\x05 \x01(\x0b\x32!.heronshim.wire.v1.TopologyStatus\x12\x33\n\x07metrics\x18\x06 \x01(\x0b\x32\".heronshim.wire.v1.MetricsSnapshot\x12.\n\x06\x65rrors\x18\x07 \x03(\x0b\x32\x1e.heronshim.wire.v1.ErrorReport\x12.\n\x06\x65vents\x18\x08 \x03(\x0b\x32\x1e.heronshim.wire.v1.EventReport\"\x93\x01\n\x0eTopologyStatus\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x1f.heronshim.wire.v1.PhysicalPlan\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x19\n\x11\x61\x62sent_containers\x18\x03 \x03(\r\x12\x14\n\x0cjoined_tasks\x18\x04 \x03(\x05\x12\x12\n\ntask_count\x18\x05 \x01(\r\"\x86\x01\n\x0fMetricsSnapshot\x12\x0f\n\x07time_ms\x18\x01 \x01(\x04\x12-\n\x05tasks\x18\x02 \x03(\x0b\x32\x1e.heronshim.wire.v1.TaskMetrics\x12\x33\n\tprocesses\x18\x03 \x03(\x0b\x32 .heronshim.wire.v1.MetricsReport*\xe2\x01\n\x0b\x43ommandKind\x12\x1c\n\x18\x43OMMAND_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43OMMAND_KIND_ACTIVATE\x10\x01\x12\x1b\n\x17\x43OMMAND_KIND_DEACTIVATE\x10\x02\x12\x18\n\x14\x43OMMAND_KIND_RESTART\x10\x03\x12\x17\n\x13\x43OMMAND_KIND_STATUS\x10\x04\x12\x18\n\x14\x43OMMAND_KIND_METRICS\x10\x05\x12\x17\n\x13\x43OMMAND_KIND_ERRORS\x10\x06\x12\x17\n\x13\x43OMMAND_KIND_EVENTS\x10\x07\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eheronshim/wire/v1/master.proto\x12\x11heronshim.wire.v1\x1a\x1fheronshim/wire/v1/metrics.proto\x1a\x1cheronshim/wire/v1/plan.proto\"\x93\x01\n\rStmgrRegister\x12\x11\n\tcontainer\x18\x01 \x01(\r\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\x15\n\rpeer_endpoint\x18\x03 \x01(\t\x12\x0b\n\x03pid\x18\x04 \x01(\r\x12\x13\n\x0bincarnation\x18\x05 \x01(\x04\x12\x12\n\nplan_epoch\x18\x06 \x01(\r\x12\x14\n\x0cleader_epoch\x18\x07 \x01(\x04\"\x88\x01\n\x0eStmgrHeartbeat\x12\x11\n\tcontainer\x18\x01 \x01(\r\x12\x12\n\nplan_epoch\x18\x02 \x01(\r\x12\x14\n\x0cjoined_tasks\x18\x03 \x03(\x05\x12\x1c\n\x14\x63onnected_containers\x18\x04 \x03(\r\x12\x1b\n\x13suspected_processes\x18\x05 \x03(\t\"\x83\x01\n\x07\x43ommand\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12,\n\x04kind\x18\x02 \x01(\x0e\x32\x1e.heronshim.wire.v1.CommandKind\x12\x11\n\tcontainer\x18\x03 \x01(\x11\x12\x11\n\tcomponent\x18\x04 \x01(\t\x12\x10\n\x08since_ms\x18\x05 \x01(\x04\"\x95\x02\n\x0c\x43ommandReply\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\n\n\x02ok\x18\x02 \x01(\x08\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x0c\n\x04\x63ode\x18\x04 \x01(\r\x12\x31\n\x06status\x18\x05 \x01(\x0b\x32!.heronshim.wire.v1.TopologyStatus\x12\x33\n\x07metrics\x18\x06 \x01(\x0b\x32\".heronshim.wire.v1.MetricsSnapshot\x12.\n\x06\x65rrors\x18\x07 \x03(\x0b\x32\x1e.heronshim.wire.v1.ErrorReport\x12.\n\x06\x65vents\x18\x08 \x03(\x0b\x32\x1e.heronshim.wire.v1.EventReport\"\xb0\x01\n\x0eTopologyStatus\x12-\n\x04plan\x18\x01 \x01(\x0b\x32\x1f.heronshim.wire.v1.PhysicalPlan\x12\r\n\x05phase\x18\x02 \x01(\t\x12\x19\n\x11\x61\x62sent_containers\x18\x03 \x03(\r\x12\x14\n\x0cjoined_tasks\x18\x04 \x03(\x05\x12\x12\n\ntask_count\x18\x05 \x01(\r\x12\x1b\n\x13suspected_processes\x18\x06 \x03(\t\"\x86\x01\n\x0fMetricsSnapshot\x12\x0f\n\x07time_ms\x18\x01 \x01(\x04\x12-\n\x05tasks\x18\x02 \x03(\x0b\x32\x1e.heronshim.wire.v1.TaskMetrics\x12\x33\n\tprocesses\x18\x03 \x03(\x0b\x32 .heronshim.wire.v1.MetricsReport*\xe2\x01\n\x0b\x43ommandKind\x12\x1c\n\x18\x43OMMAND_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x43OMMAND_KIND_ACTIVATE\x10\x01\x12\x1b\n\x17\x43OMMAND_KIND_DEACTIVATE\x10\x02\x12\x18\n\x14\x43OMMAND_KIND_RESTART\x10\x03\x12\x17\n\x13\x43OMMAND_KIND_STATUS\x10\x04\x12\x18\n\x14\x43OMMAND_KIND_METRICS\x10\x05\x12\x17\n\x13\x43OMMAND_KIND_ERRORS\x10\x06\x12\x17\n\x13\x43OMMAND_KIND_EVENTS\x10\x07\x62\x06proto3')
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heronshim.wire.v1.master_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
-  _COMMANDKIND._serialized_start=1077
-  _COMMANDKIND._serialized_end=1303
+  _COMMANDKIND._serialized_start=1136
+  _COMMANDKIND._serialized_end=1362
   _STMGRREGISTER._serialized_start=117
   _STMGRREGISTER._serialized_end=264
-  _STMGRHEARTBEAT._serialized_start=266
-  _STMGRHEARTBEAT._serialized_end=373
-  _COMMAND._serialized_start=376
-  _COMMAND._serialized_end=507
-  _COMMANDREPLY._serialized_start=510
-  _COMMANDREPLY._serialized_end=787
-  _TOPOLOGYSTATUS._serialized_start=790
-  _TOPOLOGYSTATUS._serialized_end=937
-  _METRICSSNAPSHOT._serialized_start=940
-  _METRICSSNAPSHOT._serialized_end=1074
+  _STMGRHEARTBEAT._serialized_start=267
+  _STMGRHEARTBEAT._serialized_end=403
+  _COMMAND._serialized_start=406
+  _COMMAND._serialized_end=537
+  _COMMANDREPLY._serialized_start=540
+  _COMMANDREPLY._serialized_end=817
+  _TOPOLOGYSTATUS._serialized_start=820
+  _TOPOLOGYSTATUS._serialized_end=996
+  _METRICSSNAPSHOT._serialized_start=999
+  _METRICSSNAPSHOT._serialized_end=1133
 # @@protoc_insertion_point(module_scope)

@@ -61,16 +61,18 @@ class MetricsSnapshot(_message.Message):
     def __init__(self, time_ms: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[_metrics_pb2.TaskMetrics, _Mapping]]] = ..., processes: _Optional[_Iterable[_Union[_metrics_pb2.MetricsReport, _Mapping]]] = ...) -> None: ...
 
 class StmgrHeartbeat(_message.Message):
-    __slots__ = ["connected_containers", "container", "joined_tasks", "plan_epoch"]
+    __slots__ = ["connected_containers", "container", "joined_tasks", "plan_epoch", "suspected_processes"]
     CONNECTED_CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     CONTAINER_FIELD_NUMBER: _ClassVar[int]
     JOINED_TASKS_FIELD_NUMBER: _ClassVar[int]
     PLAN_EPOCH_FIELD_NUMBER: _ClassVar[int]
+    SUSPECTED_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     connected_containers: _containers.RepeatedScalarFieldContainer[int]
     container: int
     joined_tasks: _containers.RepeatedScalarFieldContainer[int]
     plan_epoch: int
-    def __init__(self, container: _Optional[int] = ..., plan_epoch: _Optional[int] = ..., joined_tasks: _Optional[_Iterable[int]] = ..., connected_containers: _Optional[_Iterable[int]] = ...) -> None: ...
+    suspected_processes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, container: _Optional[int] = ..., plan_epoch: _Optional[int] = ..., joined_tasks: _Optional[_Iterable[int]] = ..., connected_containers: _Optional[_Iterable[int]] = ..., suspected_processes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class StmgrRegister(_message.Message):
     __slots__ = ["container", "host", "incarnation", "leader_epoch", "peer_endpoint", "pid", "plan_epoch"]
@@ -91,18 +93,20 @@ class StmgrRegister(_message.Message):
     def __init__(self, container: _Optional[int] = ..., host: _Optional[str] = ..., peer_endpoint: _Optional[str] = ..., pid: _Optional[int] = ..., incarnation: _Optional[int] = ..., plan_epoch: _Optional[int] = ..., leader_epoch: _Optional[int] = ...) -> None: ...
 
 class TopologyStatus(_message.Message):
-    __slots__ = ["absent_containers", "joined_tasks", "phase", "plan", "task_count"]
+    __slots__ = ["absent_containers", "joined_tasks", "phase", "plan", "suspected_processes", "task_count"]
     ABSENT_CONTAINERS_FIELD_NUMBER: _ClassVar[int]
     JOINED_TASKS_FIELD_NUMBER: _ClassVar[int]
     PHASE_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    SUSPECTED_PROCESSES_FIELD_NUMBER: _ClassVar[int]
     TASK_COUNT_FIELD_NUMBER: _ClassVar[int]
     absent_containers: _containers.RepeatedScalarFieldContainer[int]
     joined_tasks: _containers.RepeatedScalarFieldContainer[int]
     phase: str
     plan: _plan_pb2.PhysicalPlan
+    suspected_processes: _containers.RepeatedScalarFieldContainer[str]
     task_count: int
-    def __init__(self, plan: _Optional[_Union[_plan_pb2.PhysicalPlan, _Mapping]] = ..., phase: _Optional[str] = ..., absent_containers: _Optional[_Iterable[int]] = ..., joined_tasks: _Optional[_Iterable[int]] = ..., task_count: _Optional[int] = ...) -> None: ...
+    def __init__(self, plan: _Optional[_Union[_plan_pb2.PhysicalPlan, _Mapping]] = ..., phase: _Optional[str] = ..., absent_containers: _Optional[_Iterable[int]] = ..., joined_tasks: _Optional[_Iterable[int]] = ..., task_count: _Optional[int] = ..., suspected_processes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CommandKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

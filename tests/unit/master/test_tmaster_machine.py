@@ -13,6 +13,7 @@ from heronshim.core.master.events import (
     ContainersAdded,
     ContainersNotAdded,
     LinkEnded,
+    LinksSuspected,
     PlanNotStored,
     PlanStored,
     PushPlan,
@@ -379,6 +380,17 @@ def test_scheduler_that_fails_is_asked_again(driver, plans):
     assert driver.handle(TimePassed()) == [AddContainers(plans.packing.containers)]
     driver.handle(ContainersAdded())
     assert driver.master.next_deadline_ns() == NEVER_NS
+
+
+def test_status_names_who_is_silent(driver):
+    driver.start()
+    beat = StmgrHeartbeat(2, 1, suspected_processes=("line-1",))
+    driver.handle(StmgrHeartbeatReceived(2, beat))
+    driver.handle(LinksSuspected(("stmgr-1",)))
+    assert driver.master.status().suspected_processes == ("line-1", "stmgr-1")
+    driver.handle(LinkEnded(2))
+    driver.handle(LinksSuspected(()))
+    assert driver.master.status().suspected_processes == ()
 
 
 def test_answer_for_a_plan_that_is_not_being_stored_is_our_own_bug(driver):

@@ -18,7 +18,7 @@ from heronshim.core.plugins.node_file import StoredNode
 from heronshim.core.spi.state_manager import Node, SessionState
 from heronshim.errors import ConfigError, DeadlineError, FencedError, StateError
 
-LEASE_NS = 6_000_000_000
+LEASE_NS = 30_000_000_000
 
 
 class Clock:
@@ -491,7 +491,7 @@ def test_a_session_that_does_not_poll_ends_with_its_lease(root: Path, make, cloc
     assert str(caught.value) == (
         "write of /t/plan refused: it carries leader epoch 1 of /t/leader, the present one is 2"
     )
-    with pytest.raises(StateError, match="not renewed for 6 s"):
+    with pytest.raises(StateError, match="not renewed for 30 s"):
         owner.put("/t/b", b"", ephemeral=True)
 
 

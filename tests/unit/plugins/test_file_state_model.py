@@ -24,7 +24,7 @@ from heronshim.core.plugins.memory_state import MemoryStateManager
 from heronshim.core.spi.state_manager import Leadership, Node, SessionState, StateManager
 from heronshim.errors import HeronshimError
 
-LEASE_NS = 6_000_000_000
+LEASE_NS = 30_000_000_000
 PATHS = st.sampled_from(["/a", "/a/b", "/a/b/c", "/d", "/d/e.epoch", "/d/e"])
 WHO = st.integers(0, 1)
 
