@@ -54,7 +54,7 @@ class Cluster:
         self._keeper = MemoryStateManager({"store": self._store})
         self._managers = [self._keeper]
         self.shape = shape
-        self.pool_bytes = 64 << 10
+        self.pool_bytes = shape.pool_bytes
         self.restart_ns = (30 * MS, 300 * MS)
         self.turn_ns = (1_000, 60_000)
         self.state_down = False
@@ -236,13 +236,14 @@ class Cluster:
         if self.ledger.violations:
             self.violated(self.ledger.violations[0])
 
-    def check_credit(
-        self, name: str, sender: CreditSender, receiver: CreditReceiver, largest_bytes: int = 0
-    ) -> None:
-        lowest = min(sender.credit.values(), default=0)
-        if lowest < -max(largest_bytes, self.net.largest_bytes):
-            self.violated(f"{name}: credit {sender.credit} is below minus the largest frame")
+    def check_credit(self, name: str, sender: CreditSender, receiver: CreditReceiver) -> None:
+        """Credit is never negative; no hop holds more than its pool and a frame for each task."""
+        if min(sender.credit.values(), default=0) < 0:
+            self.violated(f"{name}: credit {sender.credit} is negative")
         receiver.check_invariants()
+        most_bytes = self.pool_bytes + len(receiver._destinations) * self.shape.frame_bytes_max()
+        if receiver.held_bytes() > most_bytes:
+            self.violated(f"{name}: holds {receiver.held_bytes()} bytes of at most {most_bytes}")
 
     def check_epochs(
         self, name: str, plan: PhysicalPlan, before: tuple[int, int]

@@ -34,6 +34,7 @@ def random_shape(rng: Random) -> Shape:
         raise_chance=chosen((0, 0, 0.05)),
         timeout_s=chosen((0.6, 1.0, 2.0)),
         batch_rows=chosen((1, 3, 500)),
+        pool_bytes=chosen((2 << 10, 8 << 10, 64 << 10)),
         pace_ns=chosen((0, 20 * MS, 80 * MS)),
         containers=chosen((1, 2, 2, 2, 3)),
         process=chosen(("executor", "executor", "container")),

@@ -25,6 +25,7 @@ from heronshim.core.plan.topology import (
     OutputStream,
     Topology,
 )
+from heronshim.core.stream.frame import FRAME_COST_MIN_BYTES
 
 Attempt = tuple[int, int]
 """(number, which try): a message id."""
@@ -58,8 +59,15 @@ class Shape:
     pace_ns: int = 0
     """Time between two numbers of a source."""
     batch_rows: int = 4
+    pool_bytes: int = 64 << 10
+    """Credit that a process grants at most, beside a frame for each task."""
     containers: int = 2
     process: str = "executor"
+
+    def frame_bytes_max(self) -> int:
+        """Return what no batch of this topology exceeds."""
+        rows = min(self.batch_rows, 4 * self.sources * self.numbers)
+        return max(FRAME_COST_MIN_BYTES, 200 + (self.padding + 200) * rows)
 
 
 @dataclass

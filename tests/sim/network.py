@@ -88,8 +88,6 @@ class Net:
         self.listeners: dict[str, RouterSocket] = {}
         self.connections: set[Connection] = set()
         self.sent_frames = 0
-        self.largest_bytes = 1024
-        """Payload of the largest frame so far, or what the smallest costs."""
         self._identities = 0
 
     def delay(self) -> int:
@@ -137,7 +135,6 @@ class Way:
         """Send a frame on its way, or do what the wire does to it."""
         net = self.net
         net.sent_frames += 1
-        net.largest_bytes = max(net.largest_bytes, len(frame[1]))
         if self.ended:
             return
         wire = net.wire

@@ -25,7 +25,6 @@ from heronshim.core.master.events import (
 )
 from heronshim.core.master.messages import Command, CommandKind
 from heronshim.core.plan.records import TMasterLocation
-from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import HeronshimError, StateError
@@ -139,7 +138,7 @@ class Instance(Process):
             self.surroundings(),
         )
         self.runtime = self.shell._runtime
-        self.runtime._receiver = CreditReceiver(cluster.pool_bytes)
+        self.runtime._receiver._pool_bytes = cluster.pool_bytes
         self.shell.connect()
         self.wake_soon()
 
@@ -156,9 +155,7 @@ class Instance(Process):
         return 0 if happened else int(self.shell.wait_ms() * MS)
 
     def check(self) -> None:
-        outbox = self.runtime._outbox
-        unsent = max([len(payload) for *_, payload in outbox.frames], default=0)
-        self.cluster.check_credit(self.name, outbox.credit, self.runtime._receiver, unsent)
+        self.cluster.check_credit(self.name, self.runtime._outbox.credit, self.runtime._receiver)
         for meter in self.runtime._meters.values():
             for error in meter.take_errors(self.cluster.now_ns) if meter._errors else ():
                 if error.message != "Poison: ":
@@ -176,7 +173,7 @@ class Stmgr(Process):
             self.start(container), SECRET, self.manager, self.surroundings()
         )
         self.forwarder = self.daemon._forwarder
-        self.forwarder.receiver = CreditReceiver(cluster.pool_bytes)
+        self.forwarder.receiver._pool_bytes = cluster.pool_bytes
         self._epochs = (0, 0)
         self.wake_soon()
 

@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 
-from heronshim.core.io import logs
+import pytest
+
+from heronshim.core.io import logs, usage
 from tests.sim.cluster import START_NS, Cluster, S
 from tests.sim.faults import Faults, random_shape
 from tests.sim.ledger import Violation
@@ -38,7 +40,7 @@ def simulate(seed: int, story: list[str] | None = None) -> Result:
     rng = Random(seed)
     shape = random_shape(rng)
     cluster = Cluster(rng.getrandbits(64), shape, story)
-    with _logs_to(cluster):
+    with _quiet_machine(cluster):
         faults = Faults(cluster)
         try:
             _run(cluster, faults)
@@ -70,10 +72,25 @@ def _run(cluster: Cluster, faults: Faults) -> None:
             cluster.violated(f"{process.name}: all is acked, but trees are open")
 
 
+class _NothingUsed:
+    """Stands for the module `resource` and a file of /proc: a look at them takes 2 ms here."""
+
+    RUSAGE_SELF = 0
+    ru_utime = ru_stime = 0.0
+
+    def getrusage(self, _who: int) -> _NothingUsed:
+        return self
+
+    def getpagesize(self) -> int:
+        return 4096
+
+    def read_text(self, _encoding: str) -> str:
+        return "0 0"
+
+
 @contextmanager
-def _logs_to(cluster: Cluster) -> Iterator[None]:
-    """Let what processes log be part of the story, and cost nothing without one."""
-    original = logs.event_line
+def _quiet_machine(cluster: Cluster) -> Iterator[None]:
+    """Let what processes log be part of the story; what they use of the machine is nothing."""
 
     def line(_level: str, event: str, **fields: object) -> str:
         if cluster.telling:
@@ -82,8 +99,8 @@ def _logs_to(cluster: Cluster) -> Iterator[None]:
             cluster.note(f"    {cluster.running}: {event} {words}")
         return ""
 
-    logs.event_line = line
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "event_line", line)
+        patch.setattr(usage, "resource", _NothingUsed())
+        patch.setattr(usage, "Path", lambda _name: _NothingUsed())
         yield
-    finally:
-        logs.event_line = original
