@@ -201,8 +201,8 @@ class Outbox:
     def burst_max(self, now_us: int) -> int:
         """Rows that may be added before the next flush: no batch grows to over twice its size.
 
-        For a task that held its sources back lately, about as many as it takes in a tenth of a
-        second: what it cannot take waits here.
+        For a task that held its sources back lately, about as many as one frame may hold: what it
+        cannot take waits here.
         """
         rows_max = min([batch.rows_max for batch in self._batches], default=FIRST_ROWS_MAX)
         for target in list(self._slow):
