@@ -31,6 +31,9 @@ class TopologyOptions:
     """Whether trees time out at all (Storm's topology.enable.message.timeouts)."""
     fail_fast: bool | None = None
     """Whether trees hit by a loss fail before their timeout; None = not for Storm's and Heron's."""
+    backpressure: str = "hop"
+    """hop: a slow task holds its own sources back; topology: all spouts pause until it is relieved
+    (Heron's)."""
     max_spout_pending: int = 5000
     """Open trees per spout task before it is not called; 0 = no limit (best on 2 cores)."""
     on_user_exception: str = "fail_tuple"
@@ -88,6 +91,7 @@ class ComponentOptions:
 
 
 CHOICES: dict[str, tuple[str, ...]] = {
+    "backpressure": ("hop", "topology"),
     "delivery": ("at_least_once", "at_most_once"),
     "on_user_exception": ("fail_tuple", "restart"),
     "process": ("executor", "container"),

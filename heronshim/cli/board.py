@@ -6,13 +6,14 @@ import time
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
 from heronshim.cli.output import note, printable
 from heronshim.core.master.component_rows import component_rows, suspected_processes
+from heronshim.core.master.initiators import initiator_text, initiators
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -72,13 +73,15 @@ class Board:
         if self._moving:
             table = board_table(self._topology, rows)
             table.caption = escape(printable(suspicion(snapshot))) or None
-            self._live.update(table, refresh=True)
+            lines = [escape(printable(initiator_text(one))) for one in initiators(snapshot)]
+            self._live.update(Group(table, *lines), refresh=True)
         elif not self._quiet and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             parts = [
                 f"{row.component}: {row.emit_rate:.0f} emitted/s, {row.execute_rate:.0f} executed/s"
                 for row in rows
             ]
+            parts += [initiator_text(one) for one in initiators(snapshot)]
             note("; ".join(parts) or "no figures yet")
 
     def say(self, text: str) -> None:

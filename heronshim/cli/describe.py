@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -20,6 +21,7 @@ from heronshim.cli.output import (
     wants_json,
 )
 from heronshim.cli.words import age, grouping_text
+from heronshim.core.master.initiators import Initiator, initiator_text, initiators
 from heronshim.core.master.messages import CommandKind
 from heronshim.errors import HeronshimError, SchedulerError
 
@@ -40,10 +42,12 @@ def describe(
         running = engine.find(topology)
         try:
             status = ask(running, CommandKind.STATUS).status
+            snapshot = ask(running, CommandKind.METRICS).metrics
         except HeronshimError as error:
             note(f"the TMaster does not answer: {error}")
-            status = None
+            status = snapshot = None
         value = _description(running, status)
+        value["back_pressure"] = [asdict(one) for one in initiators(snapshot)] if snapshot else []
     if wants_json(output, json):
         print_json(value)
     else:
@@ -165,6 +169,8 @@ def _print_description(value: dict[str, Any]) -> None:
     )
     if value["suspected"]:
         print_line(f"suspected, because they are silent: {', '.join(value['suspected'])}")
+    for one in value["back_pressure"]:
+        print_line(initiator_text(Initiator(**one)))
     for container in value["containers"]:
         if container["restarts"]:
             print_line(

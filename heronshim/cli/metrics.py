@@ -24,6 +24,7 @@ from heronshim.cli.output import (
     wants_json,
 )
 from heronshim.core.master.component_rows import component_rows, suspected_processes
+from heronshim.core.master.initiators import initiator_text, initiators
 from heronshim.core.master.messages import CommandKind
 from heronshim.errors import DeadlineError, RemoteProtocolError
 
@@ -56,6 +57,8 @@ def top(
             print_table(COLUMNS, [[row.component, *_plain(cells(row))] for row in rows])
             if suspicion(snapshot):
                 print_line(suspicion(snapshot))
+            for one in initiators(snapshot):
+                print_line(initiator_text(one))
         else:
             # Ctrl-C is how a person ends it.
             with suppress(KeyboardInterrupt):
@@ -79,6 +82,9 @@ def metrics(
         if component:
             running.check_component(component)
         snapshot = _snapshot(running, component)
+        # Stream managers know, which belong to no component.
+        whole = _snapshot(running) if component else snapshot
+        pressing = [one for one in initiators(whole) if component in ("", one.component)]
     if wants_json(output, json):
         print_json(
             {
@@ -86,6 +92,7 @@ def metrics(
                 "time_ms": snapshot.time_ms,
                 "tasks": [_task_value(task) for task in snapshot.tasks],
                 "processes": [_process_value(process) for process in snapshot.processes],
+                "back_pressure": [asdict(one) for one in pressing],
             }
         )
         return
@@ -101,6 +108,7 @@ def metrics(
     else:
         columns = ["component", "metric", "value"]
         rows = _component_numbers(snapshot)
+        rows += [[one.component, "initiator_s", one.seconds] for one in pressing]
     print_table(columns, rows)
 
 
@@ -134,6 +142,7 @@ def _rows_value(running: Running, snapshot: MetricsSnapshot) -> dict[str, Any]:
         "time_ms": snapshot.time_ms,
         "components": [asdict(row) for row in component_rows(snapshot)],
         "suspected": suspected_processes(snapshot),
+        "back_pressure": [asdict(one) for one in initiators(snapshot)],
     }
 
 

@@ -15,6 +15,7 @@ from heronshim.api.context import Context
 from heronshim.config import ComponentOptions, TopologyOptions, parse_options
 from heronshim.core.codec.data import decode_outcomes, open_batch
 from heronshim.core.codec.link import (
+    decode_back_pressure,
     decode_credit,
     decode_credit_request,
     encode_credit,
@@ -25,6 +26,7 @@ from heronshim.core.codec.plan import physical_plan_from_bytes
 from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
+from heronshim.core.stream.backpressure import PressureLeases
 from heronshim.core.stream.credit import CreditReceiver
 from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
@@ -102,6 +104,8 @@ class InstanceRuntime:
         own = sorted(task for executor in identity.executors for task in executor)
         self.losses = InstanceLosses(identity.process, identity.incarnation, own)
         """What to tell when the link loses frames; IO lock held."""
+        self._pauses = PressureLeases()
+        """What spouts wait for."""
         self.plan: PhysicalPlan | None = None
         self.options = TopologyOptions()
         self.opened = False
@@ -126,6 +130,8 @@ class InstanceRuntime:
                 self._receiver.on_request(self._link, task, need_bytes, now_ns)
         elif kind == Kind.PLAN:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
+        elif kind == Kind.BACK_PRESSURE:
+            self._pauses.hear(self._link, decode_back_pressure(payload), now_ns)
         elif kind == Kind.LOSS_NOTICE:
             self.losses.on_notice(payload, now_ns)
         elif kind == Kind.LOSS_NOTICE_ACK:
@@ -137,6 +143,7 @@ class InstanceRuntime:
     def on_new_link(self) -> None:
         """The link to the stream manager is a new one: credit on both sides begins at nothing."""
         self._receiver.on_sender_gone(self._link)
+        self._pauses.on_link_ended(self._link)
         self._link += 1
         self._outbox.on_new_link()
         self.losses.on_new_link()
@@ -213,8 +220,11 @@ class InstanceRuntime:
         since_us = (now_ns - self._last_step_ns) // 1000
         self._last_step_ns = now_ns
         happened = False
+        paused = self._pauses.any_active(now_ns)
         for task in self._tasks.values():
             free = not self._outbox.holds(task.task, now_ns // 1000)
+            if paused and not isinstance(task, BoltTask):
+                free = False
             if not free:
                 task.meter.add("back_pressure_time_us", since_us)
             try:

@@ -215,6 +215,8 @@ def rewritten(kind: Kind, payload: bytes) -> bytes | None:
         return link_codec.encode_credit(dict(link_codec.decode_credit(payload)))
     if kind is Kind.CREDIT_REQUEST:
         return link_codec.encode_credit_request(dict(link_codec.decode_credit_request(payload)))
+    if kind is Kind.BACK_PRESSURE:
+        return link_codec.encode_back_pressure(link_codec.decode_back_pressure(payload))
     if kind is Kind.HEARTBEAT:
         return link_codec.encode_heartbeat(link_codec.decode_heartbeat(payload))
     if kind is Kind.BYE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heronshim.core.codec.reading import parse
+from heronshim.core.stream.backpressure import BackPressure
 from heronshim.core.stream.frame import CONTROL_BYTES_MAX
 from heronshim.core.stream.link import Hello, Role
 from heronshim.core.stream.loss import LossNotice
@@ -182,6 +183,26 @@ def decode_loss_notice_ack(payload: bytes | memoryview) -> str:
         RemoteProtocolError: it is damaged, or has no id.
     """
     return _notice_id(parse(link_pb2.LossNoticeAck, payload, CONTROL_BYTES_MAX).id)
+
+
+def encode_back_pressure(said: BackPressure) -> bytes:
+    """Return a BackPressure's payload."""
+    return link_pb2.BackPressure(
+        task=said.task, active=said.active, duration_ms=said.duration_ms
+    ).SerializeToString()
+
+
+def decode_back_pressure(payload: bytes | memoryview) -> BackPressure:
+    """Return what a BackPressure says.
+
+    Raises:
+        RemoteProtocolError: it is damaged, or names no task.
+    """
+    message = parse(link_pb2.BackPressure, payload, CONTROL_BYTES_MAX)
+    if message.task < 1:
+        msg = f"BackPressure.task is {message.task}; expected 1 or more"
+        raise RemoteProtocolError(msg)
+    return BackPressure(message.task, message.active, message.duration_ms)
 
 
 def _notice_id(id_: str) -> str:

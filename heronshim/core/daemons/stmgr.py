@@ -22,6 +22,7 @@ from heronshim.core.codec.link import (
 from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.daemons.stmgr_pressure import StmgrPressure
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.heartbeats import HeartbeatWriter
@@ -38,6 +39,7 @@ from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import STATE_MANAGERS, load
+from heronshim.core.stream.backpressure import LOOK_NS as PRESSURE_LOOK_NS
 from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
@@ -95,7 +97,13 @@ class StreamManager:
         self._increments = Increments()
         me = start.process, start.container, start.incarnation
         self._events = EventBuffer(*me, around.wall_ms)
-        self._due = dict.fromkeys(("heartbeat", "register", "state", "metrics", "look"), 0)
+        self._pressure = StmgrPressure(
+            self._forwarder.receiver, self._events, self._inbound.values, self._tell_peers,
+            lambda link, payload: self._links.send(link, Kind.BACK_PRESSURE, payload),
+        )  # fmt: skip
+        self._due = dict.fromkeys(
+            ("heartbeat", "register", "state", "metrics", "look", "pressure"), 0
+        )
 
     def run(self, stop: StopRequest) -> int:
         """Run until SIGTERM; return the exit code."""
@@ -167,6 +175,8 @@ class StreamManager:
                 )
             elif frame.kind == Kind.METRICS:
                 self._forwarder.on_metrics(frame.source, frame.payload)
+            elif frame.kind == Kind.BACK_PRESSURE and link.hello.role is Role.STMGR:
+                self._pressure.hear(link.number, payload, now_ns)
             elif frame.kind == Kind.BARRIER:
                 self._forwarder.on_data(
                     link.number, Kind.BARRIER, frame.destination, frame.source,
@@ -248,6 +258,7 @@ class StreamManager:
         for link, cause in ended:
             self._inbound.pop(link.number, None)
             self._forwarder.unbind(link.number)
+            self._pressure.on_link_ended(link.number)
             log_event("INFO", "link_ended", process=link.hello.process, cause=cause)
         joined, self._links.joined = self._links.joined, []
         for link in joined:
@@ -293,6 +304,7 @@ class StreamManager:
         )  # fmt: skip
         tasks = (task for task, _, _, _ in plan.placements())
         self._forwarder.set_tasks(tasks, now_ns, plan.task_cycles())
+        self._pressure.set_plan(plan)
         for container in plan.containers:
             if container.id == self._start.container:
                 self._local = {process.id: process.tasks for process in container.processes}
@@ -324,6 +336,10 @@ class StreamManager:
             wanted, self._forwarder.wanted = self._forwarder.wanted, {}
             for link, tasks in wanted.items():
                 self._send(link, Kind.CREDIT_REQUEST, 0, 0, encode_credit_request(tasks))
+
+    def _tell_peers(self, payload: bytes) -> None:
+        for peer in self._peers.values():
+            peer.send(Kind.BACK_PRESSURE, payload)
 
     def _dealer(self) -> DealerLink:
         start = self._start
@@ -386,6 +402,8 @@ class StreamManager:
                 self._manager.poll()
             except HeronshimError as error:
                 log_event("ERROR", "state_failed", error=str(error))
+        if self._is_due("pressure", PRESSURE_LOOK_NS, now_ns):
+            self._pressure.look(now_ns)
         if self._is_due("metrics", METRICS_NS, now_ns):
             self._forwarder.on_metrics(0, self._metrics())
 
@@ -410,6 +428,8 @@ class StreamManager:
             "event_dropped_count": self._events.dropped_count,
             "closed_connection_count": links.connections.closed_count,
         }
+        now_ns = self._now_ns()
+        totals |= self._pressure.sums(now_ns)
         record = MetricsRecord(
             topology=self._start.launch.topology,
             process=self._start.process,
@@ -423,6 +443,7 @@ class StreamManager:
                 "queue_bytes": float(forwarder.queued_bytes()),
                 "rss_bytes": float(rss_bytes()),
                 **self._liveness.gauges(),
+                **self._pressure.gauges(now_ns),
             },
             events=self._events.take(),
         )

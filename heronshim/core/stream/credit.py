@@ -222,11 +222,8 @@ class CreditReceiver:
         )
 
     def waits(self, sender: int) -> bool:
-        """Return whether a sender stands in line for any task."""
-        return any(
-            sender in destination.line or sender in destination.first_line
-            for destination in self._destinations.values()
-        )
+        """Return whether a sender stands in line for any task, but one of its own cycle."""
+        return any(sender in destination.line for destination in self._destinations.values())
 
     def check_invariants(self) -> None:
         """Assert that the sums of senders equal their destination's."""

@@ -15,11 +15,13 @@ from heronshim.core.codec.data import decode_batch, encode_batch, pack_rows
 from heronshim.core.codec.link import (
     decode_credit,
     decode_credit_request,
+    encode_back_pressure,
     encode_credit,
     encode_credit_request,
 )
 from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, Grouping, GroupingKind
+from heronshim.core.stream.backpressure import BackPressure
 from heronshim.core.stream.frame import Kind
 from heronshim.errors import ErrorCode, RemoteProtocolError, TopologyError
 from heronshim.instance.runtime import UserCodeFailed
@@ -363,6 +365,48 @@ class TestCredit:
         assert task == 1
         assert grant >= 1024
         runtime._receiver.check_invariants()
+
+
+class TestPause:
+    """Policy "topology": all spouts pause for a lease that is renewed."""
+
+    @staticmethod
+    def emitted_after(loop: Loop, seconds: float) -> int:
+        before = len(loop.of_kind(Kind.DATA))
+        loop.feed([([f"w{loop.now_ns}"], None)])
+        loop.now_ns += int(seconds * 1e9)
+        loop.run()
+        return len(loop.of_kind(Kind.DATA)) - before
+
+    def say(self, loop: Loop, *, active: bool, task: int = 1) -> None:
+        payload = encode_back_pressure(BackPressure(task, active, 500))
+        loop.runtimes["s"].on_frame(Kind.BACK_PRESSURE, 0, 0, payload, loop.now_ns)
+
+    def test_spout_is_not_called_until_the_lease_ends(self):
+        loop = make_loop()
+        loop.run()
+        self.say(loop, active=True)
+        assert self.emitted_after(loop, 1.9) == 0
+        self.say(loop, active=True)
+        assert self.emitted_after(loop, 1.9) == 0
+        assert self.emitted_after(loop, 0.2) == 3
+
+    def test_spout_goes_on_when_every_initiator_is_relieved(self):
+        loop = make_loop()
+        loop.run()
+        self.say(loop, active=True)
+        self.say(loop, active=True, task=7)
+        self.say(loop, active=False)
+        assert self.emitted_after(loop, 0.1) == 0
+        self.say(loop, active=False, task=7)
+        assert self.emitted_after(loop, 0.1) == 2
+
+    def test_a_pause_dies_with_its_link(self):
+        loop = make_loop()
+        loop.run()
+        self.say(loop, active=True)
+        loop.runtimes["s"].on_new_link()
+        assert self.emitted_after(loop, 0.1) == 1
 
 
 class TestFlush:
