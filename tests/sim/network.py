@@ -88,6 +88,8 @@ class Net:
         self.listeners: dict[str, RouterSocket] = {}
         self.connections: set[Connection] = set()
         self.sent_frames = 0
+        self.trace: Callable[[str, str, tuple[bytes, bytes]], None] | None = None
+        """Is told of each frame that is sent: from, to, (header, payload)."""
         self._identities = 0
 
     def delay(self) -> int:
@@ -135,6 +137,10 @@ class Way:
         """Send a frame on its way, or do what the wire does to it."""
         net = self.net
         net.sent_frames += 1
+        if net.trace is not None:
+            client, server = self.connection.names
+            toward = self is self.connection.to_server
+            net.trace(*((client, server) if toward else (server, client)), frame)
         if self.ended:
             return
         wire = net.wire
@@ -213,6 +219,7 @@ class Connection:
         self.server = server
         self.to_server = Way(self, net)
         self.to_client = Way(self, net)
+        self.names = (client.process.name, server.process.name)
         self._hosts = (client.process.host, server.process.host)
         self._hosts_back = (server.process.host, client.process.host)
         self._net = net

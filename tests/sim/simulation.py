@@ -40,7 +40,7 @@ def simulate(seed: int, story: list[str] | None = None) -> Result:
     rng = Random(seed)
     shape = random_shape(rng)
     cluster = Cluster(rng.getrandbits(64), shape, story)
-    with _quiet_machine(cluster):
+    with quiet_machine(cluster):
         faults = Faults(cluster)
         try:
             _run(cluster, faults)
@@ -89,7 +89,7 @@ class _NothingUsed:
 
 
 @contextmanager
-def _quiet_machine(cluster: Cluster) -> Iterator[None]:
+def quiet_machine(cluster: Cluster) -> Iterator[None]:
     """Let what processes log be part of the story; what they use of the machine is nothing."""
 
     def line(_level: str, event: str, **fields: object) -> str:
