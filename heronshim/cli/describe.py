@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from heronshim.cli.engine import Engine
+from heronshim.cli.history import history, history_of_files
 from heronshim.cli.master import ask
 from heronshim.cli.names import NameArgument
 from heronshim.cli.output import (
@@ -23,9 +24,12 @@ from heronshim.cli.output import (
 from heronshim.cli.words import age, grouping_text
 from heronshim.core.master.initiators import Initiator, initiator_text, initiators
 from heronshim.core.master.messages import CommandKind
+from heronshim.core.master.process_facts import ProcessFacts, process_facts
 from heronshim.errors import HeronshimError, SchedulerError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from heronshim.cli.engine import Running
     from heronshim.core.master.messages import TopologyStatus
     from heronshim.core.spi.scheduler import ContainerStatus
@@ -37,7 +41,7 @@ app = typer.Typer(rich_markup_mode=None)
 def describe(
     topology: NameArgument, output: OutputOption = Output.TABLE, json: JsonOption = False
 ) -> None:
-    """Show one topology: state, containers, processes and tasks."""
+    """Show one topology: state, processes, their restarts and causes, back pressure."""
     with Engine.open() as engine:
         running = engine.find(topology)
         try:
@@ -46,7 +50,8 @@ def describe(
         except HeronshimError as error:
             note(f"the TMaster does not answer: {error}")
             status = snapshot = None
-        value = _description(running, status)
+        events = history(running) if status else history_of_files(running)
+        value = _description(running, status, process_facts(events))
         value["back_pressure"] = [asdict(one) for one in initiators(snapshot)] if snapshot else []
     if wants_json(output, json):
         print_json(value)
@@ -54,7 +59,9 @@ def describe(
         _print_description(value)
 
 
-def _description(running: Running, status: TopologyStatus | None) -> dict[str, Any]:
+def _description(
+    running: Running, status: TopologyStatus | None, facts: Mapping[str, ProcessFacts]
+) -> dict[str, Any]:
     """Return all that is known of a topology."""
     plan = status.plan if status else running.state.physical_plan()
     live = {container.id: container for container in plan.containers} if plan else {}
@@ -80,6 +87,7 @@ def _description(running: Running, status: TopologyStatus | None) -> dict[str, A
                         "tasks": list(process.tasks),
                         "joined": joined.issuperset(process.tasks),
                         "suspected": process.id in suspected,
+                        **_life(facts.get(process.id)),
                     }
                     for process in item.processes
                 ],
@@ -96,27 +104,63 @@ def _description(running: Running, status: TopologyStatus | None) -> dict[str, A
         "version": record.version,
         "plan_epoch": plan.plan_epoch if plan else 0,
         "work_dir": str(running.engine.work_dir(record.name)),
-        "components": [
-            {
-                "id": component.id,
-                "kind": str(component.kind),
-                "language": str(component.language),
-                "object": component.object,
-                "tasks": component.task_count,
-                "inputs": [
-                    {
-                        "component": item.component,
-                        "stream": item.stream,
-                        "grouping": grouping_text(item.grouping),
-                    }
-                    for item in component.inputs
-                ],
-            }
-            for component in running.topology.components
-        ],
+        "components": _components(running),
         "tmaster": _supervisor(supervisors[0]) if 0 in supervisors else None,
         "containers": containers,
         "suspected": sorted(suspected),
+        "engine": [
+            {
+                "id": id_,
+                "container": container,
+                "suspected": id_ in suspected,
+                **_life(facts.get(id_)),
+            }
+            for container, id_ in _engine_processes(running)
+        ],
+    }
+
+
+def _components(running: Running) -> list[dict[str, Any]]:
+    """Return what the author wrote."""
+    return [
+        {
+            "id": component.id,
+            "kind": str(component.kind),
+            "language": str(component.language),
+            "object": component.object,
+            "tasks": component.task_count,
+            "inputs": [
+                {
+                    "component": item.component,
+                    "stream": item.stream,
+                    "grouping": grouping_text(item.grouping),
+                }
+                for item in component.inputs
+            ],
+        }
+        for component in running.topology.components
+    ]
+
+
+def _engine_processes(running: Running) -> list[tuple[int, str]]:
+    """Return container and name of each process that is not an instance."""
+    found = [(0, "tmaster"), (0, "metricsmgr-0")]
+    for container in running.packing_plan.containers:
+        number = container.id
+        found += [(number, f"stmgr-{number}"), (number, f"metricsmgr-{number}")]
+    return found
+
+
+def _life(process: ProcessFacts | None) -> dict[str, Any]:
+    """Return what the history says of a process."""
+    process = process or ProcessFacts()
+    return {
+        "pid": process.pid or None,
+        "started_ms": process.started_ms or None,
+        "restarts": process.restarts,
+        "last_end": {"time_ms": process.ended_ms, "cause": process.cause}
+        if process.ended_ms
+        else None,
     }
 
 
@@ -154,17 +198,33 @@ def _print_description(value: dict[str, Any]) -> None:
         ],
     )
     print_line()
+    rows = [
+        (item["container"], item, "", _state(item, "runs" if item["pid"] else "does not run"))
+        for item in value["engine"]
+    ]
+    rows += [
+        (
+            container["id"],
+            process,
+            ",".join(map(str, process["tasks"])),
+            _state(process, "joined" if process["joined"] else "not joined"),
+        )
+        for container in value["containers"]
+        for process in container["processes"]
+    ]
     print_table(
-        ["container", "process", "tasks", "state"],
+        ["container", "process", "tasks", "state", "pid", "restarts", "last end"],
         [
             [
-                container["id"],
+                container,
                 process["id"],
-                ",".join(map(str, process["tasks"])),
-                _process(process),
+                tasks or "-",
+                state,
+                str(process["pid"] or "-"),
+                process["restarts"],
+                _last_end(process),
             ]
-            for container in value["containers"]
-            for process in container["processes"]
+            for container, process, tasks, state in sorted(rows, key=lambda row: row[0])
         ],
     )
     if value["suspected"]:
@@ -179,8 +239,12 @@ def _print_description(value: dict[str, Any]) -> None:
             )
 
 
-def _process(process: dict[str, Any]) -> str:
-    state = "joined" if process["joined"] else "not joined"
+def _last_end(process: dict[str, Any]) -> str:
+    end = process["last_end"]
+    return f"{end['cause']}, {age(end['time_ms'] // 1000)} ago" if end else "-"
+
+
+def _state(process: dict[str, Any], state: str) -> str:
     return f"{state}, suspected" if process["suspected"] else state
 
 

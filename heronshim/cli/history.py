@@ -22,13 +22,16 @@ def history(running: Running, *, since_ms: int = 0, component: str = "") -> list
         reply = ask(running, CommandKind.EVENTS, component=component, since_ms=since_ms)
     except HeronshimError as error:
         note(f"the TMaster does not answer, this is what the files of this host hold: {error}")
-        return list(_of_files(running).since(since_ms, component))
+        return history_of_files(running, since_ms=since_ms, component=component)
     return list(reply.events)
 
 
-def _of_files(running: Running) -> EventStore:
+def history_of_files(
+    running: Running, *, since_ms: int = 0, component: str = ""
+) -> list[EventRecord]:
+    """Return what the files of this host hold of a topology's history, oldest first."""
     store = EventStore()
     for name in (EVENTS_FILE, HISTORY_FILE):
         for path in running.engine.work_dir(running.name).glob(f"container-*/{name}"):
             store.add(read_last_events(path))
-    return store
+    return list(store.since(since_ms, component))

@@ -21,7 +21,7 @@ VERBS: dict[str, Verb] = {
     "run": Verb("start", "Run a topology in the foreground until it ends or Ctrl-C."),
     "submit": Verb("start", "Start a topology and leave it running."),
     "list": Verb("list", "List topologies."),
-    "describe": Verb("describe", "Show one topology: state, containers, processes and tasks."),
+    "describe": Verb("describe", "Show one topology: state, processes, restarts and their causes."),
     "plan": Verb("plan", "Show which container runs what, of a file or a running topology."),
     "validate": Verb("plan", "Check a topology without starting it; show all problems at once."),
     "activate": Verb("lifecycle", "Let the spouts of a topology emit again."),

@@ -114,6 +114,16 @@ def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
     )
     assert replaced["numbers"]["restarts"] == 1
 
+    described = asked(run, "describe", dying)
+    instances = [process for item in described["containers"] for process in item["processes"]]
+    (exiting,) = (process for process in instances if process["component"] == "exits")
+    assert exiting["restarts"] == 1
+    assert exiting["last_end"] == {"time_ms": exited["time_ms"], "cause": "exit 7"}
+    assert exiting["pid"] == replaced["numbers"]["pid"]
+    engine = {process["id"]: process for process in described["engine"]}
+    assert engine["tmaster"]["restarts"] == 0
+    assert "exit 7, " in run("describe", dying)
+
     # The supervisor of container 0: the TMaster and the metrics manager beside it die with it.
     (master,) = (event for event in before if event["kind"] == "leader_taken")
     pid = asked(run, "describe", dying)["tmaster"]["pid"]
@@ -129,3 +139,6 @@ def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
     assert master["numbers"]["leader_epoch"] == 1
     died = [event for event in history(run) if event["kind"] == "container_died"]
     assert [(event["container"], event["cause"]) for event in died] == [(0, "killed by SIGKILL")]
+    engine = {process["id"]: process for process in asked(run, "describe", dying)["engine"]}
+    assert engine["tmaster"]["restarts"] == 1
+    assert engine["tmaster"]["last_end"]["cause"] == "its container died: killed by SIGKILL"
