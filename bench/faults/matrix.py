@@ -83,11 +83,6 @@ class Cell:
         return {*self.processes, *(c for v in self.victims for c in CHILDREN.get(v, ()))}
 
     @property
-    def may_restart(self) -> set[str]:
-        """Processes that may be others as well: a TMaster whose lease ran out steps down."""
-        return {"tmaster"} if self.fault == "pause" and self.victims == ("tmaster",) else set()
-
-    @property
     def spares_data(self) -> bool:
         """Whether no tree may fail."""
         return set(self.victims) <= set(NO_DATA)
