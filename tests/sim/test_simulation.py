@@ -12,7 +12,7 @@ import pytest
 from tests.sim.__main__ import BLOCK, run_block
 from tests.sim.simulation import simulate
 
-SEEDS = 300
+SEEDS = 3_000
 
 
 @pytest.mark.parametrize("first", range(0, SEEDS, BLOCK))
