@@ -102,6 +102,7 @@ class BoltTask:
         outbox: Outbox,
         *,
         tracked: bool,
+        bounded: bool = False,
         tick_s: float | None,
         rng: Random,
         fatal: Callable[[BaseException], None],
@@ -125,8 +126,11 @@ class BoltTask:
         self._inbox: deque[tuple[DataBatch, Rows, int, int, int]] = deque()
         self._work: _Work | None = None
         self._chunk_rows = 16
-        self.auto_ack = type(bolt).auto_ack
+        # Trees that only bound what is under way need nothing of the author.
+        self.auto_ack = type(bolt).auto_ack or bounded
         """Whether rows are acked when their execute returns."""
+        self.auto_anchor = type(bolt).auto_anchor or bounded
+        """Whether what it emits is anchored to the tuple in hand."""
         self._emits = bool(context.topology.component(context.component_id).outputs)
         self._outcomes = OutcomeBuffer(self.task)
         self._finished: deque[_Work] = deque()

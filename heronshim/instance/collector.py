@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heronshim import native
 from heronshim.api.tuple import Tuple
 from heronshim.core.plan.topology import DEFAULT_STREAM
+from heronshim.core.stream.ack_tracker import UNHEARD
 from heronshim.core.stream.field_hash import may_be_kept
 from heronshim.errors import nearest
 from heronshim.instance.outbox import OpenBatch, edge_source, tracked_count
@@ -112,10 +113,13 @@ class _Streams:
 class SpoutCollector:
     """Binds `emit` and its like to one spout."""
 
-    def __init__(self, task: SpoutTask, outbox: Outbox, *, tracked: bool) -> None:
-        self._task = task
-        self._outbox = outbox
-        self._tracked = tracked
+    def __init__(
+        self, task: SpoutTask, outbox: Outbox, *, tracked: bool, bounded: bool = False
+    ) -> None:
+        """`bounded`: all tuples have trees, also those of which the author hears nothing."""
+        self._task, self._outbox = task, outbox
+        self._heard, self._bounded = tracked, bounded
+        self._tracked = tracked or bounded
         self._tracked_batches: list[OpenBatch] = []
         self._streams = _Streams(task, outbox, {})
         self.emitted_elsewhere = 0
@@ -151,7 +155,7 @@ class SpoutCollector:
             return None
         general = self._emit
         open_lists = self._open_lists
-        if self._task.calls_ack_at_emit:
+        if self._task.calls_ack_at_emit or self._bounded:
             return None
         if route.key_index is None:
             return self._fast_emit_unkeyed(route)
@@ -264,17 +268,15 @@ class SpoutCollector:
         return self._send(route, tasks, values, id)
 
     def _send(
-        self,
-        route: Route,
-        tasks: tuple[int, ...],
-        values: Sequence[Any],
-        id_: Any,
+        self, route: Route, tasks: tuple[int, ...], values: Sequence[Any], id_: Any
     ) -> tuple[int, ...]:
         context = self._task.context
-        if self._tracked and id_ is not None and not tasks:
+        if self._heard and id_ is not None and not tasks:
             self._task.on_empty_trees([id_])
-        elif not self._tracked and id_ is not None:
+        elif not self._heard and id_ is not None:
             self._task.on_untracked_id(id_)
+        if self._bounded and (id_ is None or not self._heard):
+            id_ = UNHEARD
         if not tasks:
             self.emitted_elsewhere += 1
         elif route.ordered:
@@ -318,7 +320,7 @@ class BoltCollector:
         self._tracked = tracked
         self._draw_edge = edge_source(rng.randbytes)
         self._streams = _Streams(task, outbox, {})
-        self._auto_anchor = type(task.bolt).auto_anchor
+        self._auto_anchor = task.auto_anchor
 
     def bind(self, routes: dict[str, Route]) -> None:
         """Give the bolt its methods; called once, before the author's prepare."""

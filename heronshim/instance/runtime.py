@@ -23,6 +23,7 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.plan.graph import cycle_feeders, downstream_of
 from heronshim.core.plan.physical import TopologyState
 from heronshim.core.plan.topology import METRICSMGR_TASK, ComponentKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
@@ -375,6 +376,11 @@ class InstanceRuntime:
         if made.debug:
             context.add_hook(EmitLog(component.id, context.task_id))
         tracked = options.delivery == "at_least_once"
+        # What goes round holds nobody back: there the limit of open trees bounds it, in both modes.
+        feeders = cycle_feeders(context.topology)
+        bounded = component.id in feeders or any(
+            component.id in downstream_of(context.topology, spout) for spout in feeders
+        )
         fatal = _raise_failed if on_exception == "restart" else _go_on
         try:
             user_object = self._load(component.object, component.arguments)
@@ -385,9 +391,9 @@ class InstanceRuntime:
             if not isinstance(user_object, Bolt):
                 raise TopologyError([f'"{component.id}": {component.object} is not a Bolt'])
             return BoltTask(
-                user_object, context, meter, self._outbox, tracked=tracked,
-                tick_s=made.tick_interval_s, rng=self._rng, fatal=fatal, clock=self._clock,
-                io_lock=self._io_lock,
+                user_object, context, meter, self._outbox, tracked=tracked or bounded,
+                bounded=bounded and not tracked, tick_s=made.tick_interval_s, rng=self._rng,
+                fatal=fatal, clock=self._clock, io_lock=self._io_lock,
             )  # fmt: skip
         if not isinstance(user_object, Spout):
             raise TopologyError([f'"{component.id}": {component.object} is not a Spout'])
@@ -395,10 +401,11 @@ class InstanceRuntime:
         from heronshim.instance.spout_task import SpoutTask  # noqa: PLC0415
 
         pending_max = made.max_spout_pending
+        times_out = options.message_timeouts or not tracked
         return SpoutTask(
-            user_object, context, meter, self._outbox, tracked=tracked,
+            user_object, context, meter, self._outbox, tracked=tracked, bounded=bounded,
             pending_max=options.max_spout_pending if pending_max is None else pending_max,
-            timeout_s=options.message_timeout_s if options.message_timeouts else None,
+            timeout_s=options.message_timeout_s if times_out else None,
             fail_fast=fails_fast(context.topology, component.id, options),
             rng=self._rng, fatal=fatal, clock=self._clock, io_lock=self._io_lock,
         )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heronshim.api.components import Spout
-from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, AckTracker
+from heronshim.core.stream.ack_tracker import EPOCHS_PER_TIMEOUT, UNHEARD, AckTracker
 from heronshim.core.stream.fail_fast import FailFast
 from heronshim.core.stream.histogram import bucket
 from heronshim.instance.collector import SpoutCollector
@@ -50,6 +50,7 @@ class SpoutTask:
         outbox: Outbox,
         *,
         tracked: bool,
+        bounded: bool = False,
         pending_max: int,
         timeout_s: float | None,
         fail_fast: bool,
@@ -77,7 +78,8 @@ class SpoutTask:
         self._emits_per_call = 1
         self.active = False
         self.tracker = AckTracker(self.task, rng, min(max(pending_max, 64), 1 << 16) + BURST_MAX)
-        self.collector = SpoutCollector(self, outbox, tracked=tracked)
+        self._bounded = bounded
+        self.collector = SpoutCollector(self, outbox, tracked=tracked, bounded=bounded)
         self._rotate_ns = int(timeout_s * 1e9 / EPOCHS_PER_TIMEOUT) if timeout_s else 0
         self._next_rotation_ns = 0
         self._fail_fast = FailFast(
@@ -202,7 +204,10 @@ class SpoutTask:
 
     def on_failed(self, ids: list[Any]) -> None:
         """Trees failed; the author hears of it in the next step."""
-        self._failed.append(ids)
+        if self._bounded:
+            ids = [id_ for id_ in ids if id_ is not UNHEARD]
+        if ids:
+            self._failed.append(ids)
 
     def on_unwritable(self, error: ValueEncodingError, ids: Sequence[Any], roots: Any) -> None:
         """A row was left out at flush: report it and fail its tree."""
@@ -226,6 +231,11 @@ class SpoutTask:
             hook.cleanup()
 
     def _on_acked(self, ids: list[Any], times_us: NDArray[np.int64]) -> None:
+        if self._bounded and any(id_ is UNHEARD for id_ in ids):
+            heard = [position for position, id_ in enumerate(ids) if id_ is not UNHEARD]
+            if not heard:
+                return
+            ids, times_us = [ids[position] for position in heard], times_us[heard]
         self.meter.add_completed(len(ids), _buckets(times_us))
         if self._calls_ack or self.context.hooks:
             self._acked.append((ids, times_us))

@@ -61,6 +61,17 @@ def cycles(topology: Topology) -> list[tuple[str, ...]]:
     return sorted(found)
 
 
+def cycle_feeders(topology: Topology) -> frozenset[str]:
+    """Return the spouts whose tuples, or descendants of them, can reach a cycle."""
+    on_cycle = cycle_components(topology)
+    return frozenset(
+        component.id
+        for component in topology.components
+        if component.kind is ComponentKind.SPOUT
+        and not on_cycle.isdisjoint(downstream_of(topology, component.id))
+    )
+
+
 def upstream_of(topology: Topology, component: str) -> frozenset[str]:
     """Return all components whose tuples, or descendants of them, can reach `component`.
 

@@ -30,6 +30,8 @@ TASK_SHIFT = 48
 EPOCHS_PER_TIMEOUT = 4
 """A tree fails between 1 and 1 + 1/4 times the timeout (Storm: between 1 and 2)."""
 ACK, FAIL, RESET = 0, 1, 2
+UNHEARD = object()
+"""Message id of a tree that is there to bound what is under way; its author hears nothing of it."""
 _SLOT_MASK = np.uint64(SLOT_MASK)
 _TAG_STEP = np.uint64(1 << SLOT_BITS)
 _BELOW_TASK = np.uint64((1 << TASK_SHIFT) - 1)
