@@ -202,69 +202,6 @@ def test_s30_an_amplifying_loop_does_not_lock_up(start: Start, reliable: bool) -
     assert settled(run) == (([0, 1] if reliable else []), [])
 
 
-class Forever(Sink):
-    outputs = ["word"]
-
-    def execute(self, tup: Tuple) -> None:
-        self.run.sleep(0.001)
-        self.emit(tup.values)
-
-
-class Twice(Sink):
-    outputs = ["word"]
-
-    def execute(self, tup: Tuple) -> None:
-        super().execute(tup)
-        if not tup[0].endswith("!"):
-            self.emit([tup[0] + "!"])
-
-
-class TwiceByHand(Twice):
-    auto_ack = False
-
-
-@pytest.mark.parametrize("delivery", ["at_least_once", "at_most_once"])
-@pytest.mark.parametrize("reliable", [False, True])
-def test_s30_max_pending_holds_for_spouts_that_feed_a_cycle(
-    start: Start, delivery: str, reliable: bool
-) -> None:
-    """In both delivery modes and without ids; the author hears of what has an id, as elsewhere.
-
-    Differs: Storm leaves a loop without ackers unbounded. The loop below never ends, so that all
-    that may pend does.
-    """
-
-    run = start(
-        TopologyBuilder("loop")
-        .options(delivery=delivery, max_spout_pending=7, message_timeout_s=1000)
-        .spout("z", Feed.spec(rows=many(100), reliable=reliable))
-        .bolt("a", Forever.spec(inputs=["z", "a"]))
-    )
-    run.run_for(3)
-    assert run.pending == 7
-    acks = list(range(7)) if reliable and delivery == "at_most_once" else []
-    assert run.heard("z", "ack") == acks
-    assert run.heard("z", "fail") == []
-
-
-@pytest.mark.parametrize("bolt", [Twice, TwiceByHand])
-def test_s30_a_cycle_at_most_once_completes_its_trees_without_the_author(
-    start: Start, bolt: type[Twice]
-) -> None:
-    """Who asked for no acks need not ack: all goes through, though only 3 may pend."""
-
-    run = start(
-        TopologyBuilder("loop")
-        .options(delivery="at_most_once", max_spout_pending=3, message_timeout_s=1000)
-        .spout("z", Feed.spec(rows=many(100), reliable=False))
-        .bolt("a", bolt.spec(inputs=["z", "a"]))
-    )
-    run.run_until_idle()
-    assert len(run.heard("a", "execute")) == 200
-    assert run.pending == 0
-    assert run.heard("z", "ack") == run.heard("z", "fail") == []
-
-
 # ---- 31: order ----
 
 

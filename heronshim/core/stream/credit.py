@@ -106,6 +106,8 @@ class _Destination:
     """Senders that wait for credit, in turn."""
     first_line: dict[int, None] = field(default_factory=dict)
     """Those of a cycle that the destination belongs to: served before the others."""
+    goes_round: bool = False
+    """Whether any such sender is known: it has the window to itself, others the rest."""
 
 
 class CreditReceiver:
@@ -136,8 +138,11 @@ class CreditReceiver:
         destination = self._destination(task, now_ns)
         state = self._sender(destination, sender)
         state.need = max(need_bytes, FRAME_COST_MIN_BYTES)
-        line = destination.first_line if self._goes_first(sender, task) else destination.line
-        line[sender] = None
+        if self._goes_first(sender, task):
+            destination.goes_round = True
+            destination.first_line[sender] = None
+        else:
+            destination.line[sender] = None
         self._serve_line(task, destination)
 
     def on_frame(self, sender: int, task: int, frame_bytes: int, now_ns: int) -> None:
@@ -279,6 +284,9 @@ class CreditReceiver:
         window = max(frames_min * FRAME_COST_MIN_BYTES, min(WINDOW_BYTES_MAX, recent))
         return min(window, max(FRAME_COST_MIN_BYTES, self._pool_bytes // len(self._destinations)))
 
+    def _share(self, destination: _Destination, window: int, *, goes_first: bool) -> int:
+        return window if goes_first else window // max(1, destination.sharers)
+
     def _room(self, destination: _Destination, window: int) -> int:
         in_use = max(destination.outstanding, 0) + destination.queued
         return min(window - in_use, self._pool_bytes + self._extra_bytes - self._held_bytes)
@@ -309,7 +317,7 @@ class CreditReceiver:
             return 0
         window = self._window(destination)
         room = self._room(destination, window)
-        share = window // max(1, destination.sharers)
+        share = self._share(destination, window, goes_first=sender in destination.first_line)
         if room >= missing and (room >= share // 4 or not destination.queued):
             own = max(state.outstanding, 0) + state.queued
             return max(missing, min(room, share - own))
@@ -329,8 +337,11 @@ class CreditReceiver:
         self, task: int, destination: _Destination, sender: int, state: _Sender
     ) -> None:
         """Give a sender, unasked, what became free of its share when it is worth a frame."""
+        goes_first = destination.goes_round and self._goes_first(sender, task)
+        if destination.goes_round and not goes_first:
+            return
         window = self._window(destination)
-        share = window // max(1, destination.sharers)
+        share = self._share(destination, window, goes_first=goes_first)
         own = max(state.outstanding, 0) + state.queued
         grant = min(share - own, self._room(destination, window))
         if grant >= max(share // 4, FRAME_COST_MIN_BYTES):

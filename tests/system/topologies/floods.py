@@ -130,7 +130,8 @@ class Never(Bolt):
 OPTIONS = {
     "containers": int(os.environ.get("FLOOD_CONTAINERS", "1")),
     "delivery": os.environ.get("FLOOD_DELIVERY", "at_least_once"),
-    "message_timeout_s": float(os.environ.get("FLOOD_TIMEOUT_S", "5")),
+    "backpressure": os.environ.get("FLOOD_POLICY", "hop"),
+    "message_timeout_s": float(os.environ.get("FLOOD_TIMEOUT_S", "30")),
 }
 
 
