@@ -44,6 +44,8 @@ class Connection:
     """Of the kernel's socket: the descriptor's number may be another one's by now."""
     close_at_ns: int
     """Shut down then; never, once a good hello came."""
+    owner: bytes = b""
+    """The ROUTER's name of the connection that said a good hello; empty before that."""
     refusals: int = 0
 
 
@@ -92,7 +94,11 @@ class Connections:
                 self._shut_down(connection)
 
     def of(self, frame: zmq.Frame, now_ns: int) -> Connection | None:
-        """Return the connection that a frame came on; None when it is gone or not to be known."""
+        """Return the connection that a frame came on; None when it is gone or not to be known.
+
+        A frame that is read late may name a descriptor that another connection has by now: what
+        is done to it asks for its owner.
+        """
         try:
             descriptor = int(frame.get(zmq.SRCFD))
         except zmq.ZMQError:
@@ -103,20 +109,23 @@ class Connections:
         return self._by_descriptor.get(descriptor)
 
     @staticmethod
-    def keep(connection: Connection) -> None:
-        """A good hello came: let it stay."""
+    def keep(connection: Connection, identity: bytes) -> None:
+        """A good hello came: let it stay. The last one is right: it came on the newest."""
+        connection.owner = identity
         connection.close_at_ns = _NEVER_NS
 
     @staticmethod
-    def dismiss(connection: Connection, now_ns: int) -> None:
-        """Shut a connection down soon."""
-        connection.close_at_ns = min(connection.close_at_ns, now_ns + LINGER_NS)
+    def dismiss(connection: Connection, identity: bytes, now_ns: int) -> None:
+        """Shut a connection down soon, unless another one's hello came on it."""
+        if connection.owner in {b"", identity}:
+            connection.close_at_ns = min(connection.close_at_ns, now_ns + LINGER_NS)
 
-    def refuse(self, connection: Connection | None, now_ns: int) -> bool:
+    def refuse(self, frame: zmq.Frame, identity: bytes, now_ns: int) -> bool:
         """A frame was refused: dismiss its connection; return whether to answer why."""
+        connection = self.of(frame, now_ns)
         if connection is None:
             return True
-        self.dismiss(connection, now_ns)
+        self.dismiss(connection, identity, now_ns)
         connection.refusals += 1
         return connection.refusals <= REFUSALS_MAX
 

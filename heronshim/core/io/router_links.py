@@ -201,7 +201,7 @@ class RouterLinks:
         if self._by_identity.pop(link.identity, None) is None:
             return
         if link.connection is not None:
-            self.connections.dismiss(link.connection, link.heard_ns)
+            self.connections.dismiss(link.connection, link.identity, link.heard_ns)
         if self._by_process.get(link.hello.process) is link:
             del self._by_process[link.hello.process]
         self.ended.append((link, cause))
@@ -264,7 +264,7 @@ class RouterLinks:
         self._numbers += 1
         connection = self.connections.of(payload, now_ns)
         if connection is not None:
-            self.connections.keep(connection)
+            self.connections.keep(connection, identity)
         link = InboundLink(self._numbers, identity, hello, connection, heard_ns=now_ns)
         self._remember(hello)
         self._by_identity[identity] = self._by_process[hello.process] = link
@@ -314,7 +314,7 @@ class RouterLinks:
         self, identity: bytes, frame: zmq.Frame, now_ns: int, code: ErrorCode, message: str
     ) -> None:
         """Refuse a frame of a connection that no hello binds, and close the connection soon."""
-        if self.connections.refuse(self.connections.of(frame, now_ns), now_ns):
+        if self.connections.refuse(frame, identity, now_ns):
             self._answer(identity, code, message)
 
     def _answer(self, identity: bytes, code: ErrorCode, message: str) -> None:

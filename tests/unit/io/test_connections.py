@@ -178,6 +178,22 @@ def test_who_goes_on_with_refused_frames_is_answered_so_often_and_then_closed(
     listener.until(lambda: len(listener.connections) == 0, "its end")
 
 
+def test_a_frame_read_late_ends_no_connection_of_another(listener: Listener) -> None:
+    """Its descriptor may be the next one's by now: the one whose hello came on it is safe."""
+    good = listener.peer()
+    say(good, Kind.HELLO, hello())
+    listener.until(listener.links.links, "the link")
+    (link,) = listener.links.links()
+    assert link.connection is not None
+    assert link.connection.owner == link.identity
+    listener.connections.dismiss(link.connection, b"an older one", 0)
+    listener.now_ns = LINGER_NS
+    listener.until(lambda: True, "a look")
+    assert listener.connections.closed_count == 0
+    listener.connections.dismiss(link.connection, link.identity, 0)
+    listener.until(lambda: listener.connections.closed_count == 1, "its end")
+
+
 def test_a_spent_token_is_refused_after_bye_also_with_a_new_attempt(listener: Listener) -> None:
     first = listener.peer()
     say(first, Kind.HELLO, hello(attempt=1))
