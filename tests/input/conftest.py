@@ -82,11 +82,13 @@ def stmgr(folder: Path, launch: Launch, state: TopologyNodes) -> Iterator[Daemon
     )  # fmt: skip
     daemon = Daemon(folder, [sys.executable, "-m", "heronshim.core.daemons.stmgr"], start)
     daemon.peers = peers = StmgrPeers(daemon, master)
-    peers.wait(lambda: peers.done > 10, "the first exchanges")
-    yield daemon
-    peers.close()
-    daemon.stop()
-    context.destroy(linger=0)
+    try:
+        peers.wait(lambda: peers.done > 10, "the first exchanges")
+        yield daemon
+    finally:
+        peers.close()
+        daemon.stop()
+        context.destroy(linger=0)
 
 
 @pytest.fixture

@@ -297,6 +297,7 @@ class StmgrPeers(Peers):
         self.master = master
         self._credit = self._sent = 0
         self._master_sequence = 0
+        self._planned = False
         self.source = self.link(hello_of("line-1"))
         self.target_link = self.link(hello_of("split-2"))
         self.metricsmgr = self.link(
@@ -314,14 +315,17 @@ class StmgrPeers(Peers):
                 plan = physical_plan(self.target.endpoint)
                 payload = b"" if kind == Kind.HELLO else physical_plan_to_bytes(plan)
                 self.master.send_multipart([peer, head(answer, self._master_sequence), payload])
-        if self._sent == self.done and self.source.up:
+        if self._planned and self._sent == self.done and self.source.up:
             if self._credit <= 0:
                 self.source.send(Kind.CREDIT_REQUEST, encode_credit_request({2: 100}))
             self.source.send(Kind.DATA, b"batch", 2, 1)
             self._sent += 1
 
     def on_frame(self, link: DealerLink, kind: int, payload: bytes) -> None:
-        if kind == Kind.CREDIT_REQUEST:
+        if kind == Kind.PLAN and link is self.source:
+            # Before it has a plan, a stream manager drops what is for tasks that it does not know.
+            self._planned = True
+        elif kind == Kind.CREDIT_REQUEST:
             assert decode_credit_request(payload) == [2]
             link.send(Kind.CREDIT, encode_credit({2: 1 << 20}))
         elif kind == Kind.DATA:
