@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -314,7 +315,9 @@ class StmgrPeers(Peers):
                 answer = Kind.HELLO_ACK if kind == Kind.HELLO else Kind.PLAN
                 plan = physical_plan(self.target.endpoint)
                 payload = b"" if kind == Kind.HELLO else physical_plan_to_bytes(plan)
-                self.master.send_multipart([peer, head(answer, self._master_sequence), payload])
+                # On a busy machine it has given up this attempt already, and makes another.
+                with suppress(zmq.ZMQError):
+                    self.master.send_multipart([peer, head(answer, self._master_sequence), payload])
         if self._planned and self._sent == self.done and self.source.up:
             if self._credit <= 0:
                 self.source.send(Kind.CREDIT_REQUEST, encode_credit_request({2: 100}))

@@ -74,6 +74,7 @@ from heronshim.core.stream.liveness import LOOK_NS
 from heronshim.errors import (
     FencedError,
     HeronshimError,
+    LocalProtocolError,
     NotFoundError,
     RemoteProtocolError,
     StateError,
@@ -361,7 +362,14 @@ class TMasterDaemon:
             self._metrics.events.add((event,))
 
     def _send_reply(self, number: int, reply: CommandReply) -> None:
-        self._send(number, Kind.COMMAND_REPLY, reply_to_bytes(reply))
+        try:
+            payload = reply_to_bytes(reply)
+        except LocalProtocolError as error:
+            # A peer's number that grew too large for its field ends nothing.
+            log_event("ERROR", "reply_not_written", error=error)
+            failed = CommandReply(reply.request_id, ok=False, message=str(error), code=error.code)
+            payload = reply_to_bytes(failed)
+        self._send(number, Kind.COMMAND_REPLY, payload)
 
     # Time
 

@@ -35,6 +35,7 @@ SERIES_MAX = 20_000
 NAMES_MAX = 500
 """Names of one kind (sums, gauges, maxima, histograms) kept of one task or process."""
 NS_PER_MS = 1_000_000
+RESTARTS_MAX = 1_000_000_000
 RESTART_COUNT = "restart_count"
 """Gauge of a process: how often its incarnation was seen to grow."""
 SUSPECTED = "suspected"
@@ -224,8 +225,10 @@ class MetricsStore:
             process.restart_count += record.incarnation > process.record.incarnation
             process.record = head
         if record.interval_ms == CATCH_UP_MS:
-            known_restarts = int(record.gauges.get(RESTART_COUNT, 0))
-            process.restart_count = max(process.restart_count, known_restarts)
+            known_restarts = record.gauges.get(RESTART_COUNT, 0.0)
+            # Whoever says more than this, or no number, does not know.
+            if 0 <= known_restarts <= RESTARTS_MAX:
+                process.restart_count = max(process.restart_count, int(known_restarts))
         process.series.add(record, record.interval_ms, now_ns, newest=newest)
         for task in record.tasks:
             known = self._tasks.get(task.task)

@@ -74,12 +74,16 @@ class Histogram:
         return quantile(self.counts(), fraction)
 
 
+COUNT_MAX = (1 << 64) - 1
+"""What a count's field on the wire holds."""
+
+
 def merged(parts: Iterable[Mapping[int, int]]) -> dict[int, int]:
     """Return the sum of several counts by bucket, ascending."""
     total: dict[int, int] = {}
     for part in parts:
         for index, count in part.items():
-            total[index] = total.get(index, 0) + count
+            total[index] = min(total.get(index, 0) + count, COUNT_MAX)
     return dict(sorted(total.items()))
 
 
