@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import re
 import sys
 import time
@@ -18,6 +17,7 @@ from heronshim.cli.output import (
     JsonOption,
     Output,
     OutputOption,
+    json_text,
     note,
     print_json,
     print_line,
@@ -164,7 +164,7 @@ def _print_line(line: LogLine) -> None:
 
 
 def _print_json_line(line: LogLine) -> None:
-    sys.stdout.write(json_module.dumps(_value(line), ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(_value(line)) + "\n")
 
 
 def _value(line: LogLine) -> dict[str, Any]:

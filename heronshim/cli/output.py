@@ -44,7 +44,19 @@ def args_want_json(args: Sequence[str]) -> bool:
 
 def print_json(value: object) -> None:
     """Print one value as indented JSON on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.write(json_text(value, indent=2) + "\n")
+
+
+def json_text(value: object, *, indent: int | None = None) -> str:
+    """Return JSON that cannot act on a terminal: what is not printable is written as \\uXXXX."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    if text.isprintable():
+        return text
+    # Outside texts there is nothing unprintable but the line ends of the indent.
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
+        for character in text
+    )
 
 
 def print_line(text: str = "") -> None:
@@ -115,7 +127,7 @@ def print_error(message: str, *, exit_code: int, as_json: bool) -> None:
     """Print what went wrong on standard error: one line for each thing, or one JSON object."""
     if as_json:
         value: dict[str, Any] = {"error": {"exit_code": exit_code, "message": message}}
-        text = json.dumps(value, ensure_ascii=False)
+        text = json_text(value)
     else:
         lines = printable_lines(message).splitlines() or ["unknown error"]
         text = "\n".join([f"heronshim: {lines[0]}", *(f"           {line}" for line in lines[1:])])

@@ -120,10 +120,10 @@ class StreamManager:
         """Do what is due and read what a poll found ready; never blocks."""
         now_ns = self._now_ns()
         self._tick(now_ns)
-        if self._router in ready:
-            self._read_router(now_ns)
         if self._links.connections.monitor in ready:
             self._links.connections.look(now_ns)
+        if self._router in ready:
+            self._read_router(now_ns)
         for container, peer in list(self._peers.items()):
             if peer.may_have_news(ready):
                 self._read_peer(container, peer, now_ns)

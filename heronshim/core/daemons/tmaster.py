@@ -154,8 +154,8 @@ class TMasterDaemon:
     def turn(self) -> None:
         """Read what has come and do what is due; blocks for the state manager only."""
         now_ns = self._now_ns()
-        self._read_frames(now_ns)
         self._links.connections.look(now_ns)
+        self._read_frames(now_ns)
         self._events.extend(self._scheduler.take_answers())
         self._tick(now_ns)
         self._handle_events(now_ns)

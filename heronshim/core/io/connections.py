@@ -30,6 +30,7 @@ REFUSALS_MAX = 16
 DESCRIPTORS_WANTED = 65_536
 """Soft limit of descriptors of a process that listens, where the hard limit allows it."""
 _NEVER_NS = 1 << 62
+_SOON_NS = _NEVER_NS - 1
 _EVENT = struct.Struct("=HI")
 _WATCHED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED | zmq.EVENT_ACCEPT_FAILED
 _number = count(1)
@@ -47,6 +48,7 @@ class Connection:
     owner: bytes = b""
     """The ROUTER's name of the connection that said a good hello; empty before that."""
     refusals: int = 0
+    dismissed: bool = False
 
 
 def allow_many_connections() -> None:
@@ -82,16 +84,23 @@ class Connections:
 
     def look(self, now_ns: int) -> None:
         """Take what came and went, and shut down what is due."""
-        monitor = self.monitor
-        while int(monitor.getsockopt(EVENTS)) & READABLE:
-            event, _ = monitor.recv_multipart(NOW)
-            number, value = _EVENT.unpack(event)
-            self._take(number, value, now_ns)
+        self._read_events(now_ns)
+        for connection in self._by_descriptor.values():
+            # From here, not from the refusal: the owner's turn may have been a long one.
+            if connection.close_at_ns == _SOON_NS:
+                connection.close_at_ns = now_ns + LINGER_NS
         waiting = [one for one in self._by_descriptor.values() if one.close_at_ns != _NEVER_NS]
         surplus = len(waiting) - SILENT_MAX
         for index, connection in enumerate(waiting):
             if index < surplus or connection.close_at_ns <= now_ns:
                 self._shut_down(connection)
+
+    def _read_events(self, now_ns: int) -> None:
+        monitor = self.monitor
+        while int(monitor.getsockopt(EVENTS)) & READABLE:
+            event, _ = monitor.recv_multipart(NOW)
+            number, value = _EVENT.unpack(event)
+            self._take(number, value, now_ns)
 
     def of(self, frame: zmq.Frame, now_ns: int) -> Connection | None:
         """Return the connection that a frame came on; None when it is gone or not to be known.
@@ -105,27 +114,32 @@ class Connections:
             # Of a transport without descriptors.
             return None
         if descriptor not in self._by_descriptor:
-            self.look(now_ns)
+            self._read_events(now_ns)
         return self._by_descriptor.get(descriptor)
 
     @staticmethod
     def keep(connection: Connection, identity: bytes) -> None:
         """A good hello came: let it stay. The last one is right: it came on the newest."""
         connection.owner = identity
+        connection.dismissed = False
         connection.close_at_ns = _NEVER_NS
 
     @staticmethod
-    def dismiss(connection: Connection, identity: bytes, now_ns: int) -> None:
-        """Shut a connection down soon, unless another one's hello came on it."""
-        if connection.owner in {b"", identity}:
-            connection.close_at_ns = min(connection.close_at_ns, now_ns + LINGER_NS)
+    def dismiss(connection: Connection, identity: bytes) -> None:
+        """Shut a connection down LINGER_NS after the next look, unless another's hello came on it.
+
+        One that is refused again and again is given no more time.
+        """
+        if connection.owner in {b"", identity} and not connection.dismissed:
+            connection.dismissed = True
+            connection.close_at_ns = _SOON_NS
 
     def refuse(self, frame: zmq.Frame, identity: bytes, now_ns: int) -> bool:
         """A frame was refused: dismiss its connection; return whether to answer why."""
         connection = self.of(frame, now_ns)
         if connection is None:
             return True
-        self.dismiss(connection, identity, now_ns)
+        self.dismiss(connection, identity)
         connection.refusals += 1
         return connection.refusals <= REFUSALS_MAX
 

@@ -201,7 +201,7 @@ class RouterLinks:
         if self._by_identity.pop(link.identity, None) is None:
             return
         if link.connection is not None:
-            self.connections.dismiss(link.connection, link.identity, link.heard_ns)
+            self.connections.dismiss(link.connection, link.identity)
         if self._by_process.get(link.hello.process) is link:
             del self._by_process[link.hello.process]
         self.ended.append((link, cause))

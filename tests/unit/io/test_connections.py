@@ -186,11 +186,13 @@ def test_a_frame_read_late_ends_no_connection_of_another(listener: Listener) -> 
     (link,) = listener.links.links()
     assert link.connection is not None
     assert link.connection.owner == link.identity
-    listener.connections.dismiss(link.connection, b"an older one", 0)
+    listener.connections.dismiss(link.connection, b"an older one")
     listener.now_ns = LINGER_NS
     listener.until(lambda: True, "a look")
     assert listener.connections.closed_count == 0
-    listener.connections.dismiss(link.connection, link.identity, 0)
+    listener.connections.dismiss(link.connection, link.identity)
+    listener.connections.look(listener.now_ns)
+    listener.now_ns += LINGER_NS
     listener.until(lambda: listener.connections.closed_count == 1, "its end")
 
 
