@@ -12,6 +12,7 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.plan.graph import downstream_of
 from heronshim.core.plan.topology import Dialect
+from heronshim.core.spi.events import EventKind
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.loss import LossNotice, LossReach, NoticeQueue, SeenNotices
 
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from heronshim.config import TopologyOptions
     from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.plan.topology import Topology
+    from heronshim.core.stream.event_buffer import EventBuffer
     from heronshim.instance.outbox import Frame
     from heronshim.instance.spout_task import SpoutTask
 
+LOSS_KINDS = (Kind.LOSS_NOTICE, Kind.LOSS_NOTICE_ACK)
 _STMGR = 0
 """The one target of an instance's notices."""
 
@@ -31,7 +34,10 @@ _STMGR = 0
 class InstanceLosses:
     """Own spouts hear of a loss at once; the stream manager until it acknowledges the notice."""
 
-    def __init__(self, process: str, incarnation: int, tasks: Iterable[int]) -> None:
+    def __init__(
+        self, process: str, incarnation: int, tasks: Iterable[int], events: EventBuffer
+    ) -> None:
+        self._events = events
         self._prefix = f"{process}/{incarnation}"
         self._tasks = tuple(tasks)
         self._numbers = 0
@@ -59,6 +65,17 @@ class InstanceLosses:
         self._seen.is_new(notice.id)
         self._queue.add(_STMGR, notice)
         self._apply(notice, self._reach, now_ns)
+
+    def on_frame(self, kind: int, payload: bytes | memoryview, now_ns: int) -> None:
+        """Take a frame of LOSS_KINDS.
+
+        Raises:
+            RemoteProtocolError: it is damaged.
+        """
+        if kind == Kind.LOSS_NOTICE:
+            self.on_notice(payload, now_ns)
+        else:
+            self.on_ack(payload)
 
     def on_notice(self, payload: bytes | memoryview, now_ns: int) -> None:
         """Acknowledge each copy of a notice of the stream manager, apply the first.
@@ -88,8 +105,15 @@ class InstanceLosses:
         for task in self.spouts:
             task.on_time(now_ns)
             for cause, trees in task.loss_failures:
-                fields = {"task": task.task, "trees": trees, "cause": cause}
-                self.log.append(("trees_failed_on_loss", fields))
+                kind = EventKind.TREES_FAILED_ON_LOSS
+                self.log.append((kind, {"task": task.task, "trees": trees, "cause": cause}))
+                self._events.add(
+                    kind,
+                    component=task.context.component_id,
+                    task=task.task,
+                    cause=cause,
+                    numbers={"trees": trees},
+                )
             task.loss_failures.clear()
 
     def take_frames(self, now_ns: int) -> list[Frame]:
@@ -102,7 +126,7 @@ class InstanceLosses:
         return frames
 
     def _apply(self, notice: LossNotice, reach: LossReach, now_ns: int) -> None:
-        self.log.append(("loss_noticed", {"id": notice.id, "cause": notice.cause}))
+        self.log.append((EventKind.LOSS_NOTICED, {"id": notice.id, "cause": notice.cause}))
         hit = reach.spout_tasks(notice)
         for task in self.spouts:
             if task.task in hit:

@@ -20,10 +20,11 @@ from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from heronshim.core.io.child import ChildStart
-from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
+from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind, LinkState
 from heronshim.core.io.logs import log_event
 from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
+from heronshim.core.stream.frame import TUPLE_KINDS
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import HeronshimError, LocalProtocolError, RemoteProtocolError
 from heronshim.instance.clock import Clock
@@ -151,7 +152,7 @@ class InstanceShell:
             frame = link.receive(now_ns)
             # What happened to the link comes before its frames: a new link voids old credit.
             for event in link.take_events():
-                self._on_link_event(event.kind, event.cause)
+                self._on_link_event(event, now_ns)
             if frame is None:
                 break
             read = True
@@ -161,8 +162,13 @@ class InstanceShell:
                 )
             except RemoteProtocolError as error:
                 log_event("ERROR", "bad_frame", process=self._start.process, error=str(error))
+                if frame.kind in TUPLE_KINDS:
+                    cause = f"frame of task {frame.source} could not be read: {error}"
+                    runtime.losses.on_link_lost(cause, now_ns)
         if read:
             self._send()
+        if runtime.losses.log:
+            self._write_log()
         return read
 
     def _send(self) -> None:
@@ -172,12 +178,25 @@ class InstanceShell:
         for kind, destination, source, payload in self._runtime.take_frames():
             if not self._link.send(kind, payload, destination, source):
                 log_event("ERROR", "send_queue_full", process=self._start.process, kind=kind)
+                if kind in TUPLE_KINDS:
+                    cause = f"send queue of {self._start.process} was full"
+                    self._runtime.losses.on_link_lost(cause, self._now_ns())
 
-    def _on_link_event(self, kind: LinkEventKind, cause: str) -> None:
-        if kind is LinkEventKind.JOINED:
+    def _on_link_event(self, event: LinkEvent, now_ns: int) -> None:
+        if event.kind is LinkEventKind.JOINED:
             self._runtime.on_new_link()
-        elif kind in (LinkEventKind.REFUSED, LinkEventKind.ENDED, LinkEventKind.FRAMES_LOST):
-            log_event("WARNING", f"link_{kind.value}", process=self._start.process, cause=cause)
+            return
+        process = self._start.process
+        log_event("WARNING", f"link_{event.kind.value}", process=process, cause=event.cause)
+        if event.kind is LinkEventKind.ENDED and not event.clean:
+            cause = f"link of {process} ended: {event.cause}"
+            self._runtime.losses.on_link_lost(cause, now_ns)
+
+    def _write_log(self) -> None:
+        """Log what the runtime has to say."""
+        lines, self._runtime.losses.log = self._runtime.losses.log, []
+        for event, fields in lines:
+            log_event("WARNING", event, process=self._start.process, **fields)
 
     def wait_ms(self) -> float:
         """Return how long a poll may wait when nothing happened."""
@@ -240,10 +259,25 @@ class InstanceShell:
         with self._lock:
             now_ns = self._now_ns()
             self._runtime.flush(now_ns, idle=True)
+            self._runtime.note_unfinished(now_ns)
             self._runtime.report(now_ns, last=True)
             self._send()
-            self._link.close("stopped", now_ns)
+            self._link.say_bye("stopped", now_ns)
+        self._await_bye()
         self._context.term()
+
+    def _await_bye(self) -> None:
+        """Wait until the stream manager has everything, or for as long as it may take."""
+        link = self._link
+        while link.state is LinkState.CLOSING:
+            self._poller.poll(max(0, link.next_deadline_ns() - self._now_ns()) // 1_000_000 + 1)
+            now_ns = self._now_ns()
+            link.tick(now_ns)
+            while link.receive(now_ns) is not None:
+                pass
+        for event in link.take_events():
+            if not event.clean:
+                log_event("WARNING", "bye_failed", process=self._start.process, cause=event.cause)
 
 
 def _own_process(start: ChildStart) -> ProcessPlan:

@@ -34,7 +34,7 @@ from heronshim.core.stream.frame import Kind
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
 from heronshim.instance.emit_log import EmitLog
-from heronshim.instance.losses import InstanceLosses, fails_fast
+from heronshim.instance.losses import LOSS_KINDS, InstanceLosses, fails_fast
 from heronshim.instance.meter import TaskMeter
 from heronshim.instance.outbox import Outbox
 from heronshim.instance.routes import make_routes
@@ -103,8 +103,7 @@ class InstanceRuntime:
             identity.process, identity.container, identity.incarnation, clock.wall_ms
         )
         own = sorted(task for executor in identity.executors for task in executor)
-        self.losses = InstanceLosses(identity.process, identity.incarnation, own)
-        """What to tell when the link loses frames; IO lock held."""
+        self.losses = InstanceLosses(identity.process, identity.incarnation, own, self._events)
         self._pauses = PressureLeases()
         """What spouts wait for."""
         self.plan: PhysicalPlan | None = None
@@ -133,10 +132,8 @@ class InstanceRuntime:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
         elif kind == Kind.BACK_PRESSURE:
             self._pauses.hear(self._link, decode_back_pressure(payload), now_ns)
-        elif kind == Kind.LOSS_NOTICE:
-            self.losses.on_notice(payload, now_ns)
-        elif kind == Kind.LOSS_NOTICE_ACK:
-            self.losses.on_ack(payload)
+        elif kind in LOSS_KINDS:
+            self.losses.on_frame(kind, payload, now_ns)
         else:
             msg = f"an instance does not take frames of kind {kind}"
             raise RemoteProtocolError(msg, ErrorCode.KIND)
@@ -196,6 +193,14 @@ class InstanceRuntime:
         if self._rows_since_ns:
             deadlines.append(self._rows_since_ns + self._flush_age_ns)
         return min(deadlines)
+
+    def note_unfinished(self, now_ns: int) -> None:
+        """The process ends: what waits here, or is not acked yet, is lost; a spout's trees end."""
+        if self.losses.spouts:
+            return
+        acks = [task.auto_ack for task in self._tasks.values() if isinstance(task, BoltTask)]
+        if not (self.quiet() and all(acks)):
+            self.losses.on_link_lost("stopped with tuples in hand", now_ns)
 
     def report(self, now_ns: int, *, last: bool = False) -> None:
         """Report what was counted since the last report; `last`: the process ends."""
@@ -338,8 +343,7 @@ class InstanceRuntime:
             self._call(task, lambda task=task: self._open_task(plan, task))  # type: ignore[misc]
         with self._io_lock:
             self._tasks = tasks
-            spouts = [task for task in tasks.values() if not isinstance(task, BoltTask)]
-            self.losses.spouts = spouts
+            self.losses.spouts = [t for t in tasks.values() if not isinstance(t, BoltTask)]
             self.opened = True
             self._next_metrics_ns = self._clock.now_ns()
             self._take_early()

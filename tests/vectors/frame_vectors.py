@@ -117,7 +117,8 @@ def _cases() -> list[tuple[int, str, type[Message], dict[str, Any], dict[str, in
         (3, "ERROR", link_pb2.Error, {
             "code": "ERROR_CODE_TOKEN", "message": 'the token is not that of "count-3"',
             "retryable": False}, _at(1)),
-        (4, "BYE", link_pb2.Bye, {"last_sequence": "41", "reason": "stopped"}, _at(42)),
+        (4, "BYE", link_pb2.Bye, {
+            "last_sequence": "41", "reason": "stopped", "last_received": "8"}, _at(42)),
         (5, "BYE_ACK", link_pb2.ByeAck, {"last_sequence": "42"}, _at(9)),
         (6, "PLAN", plan_pb2.PhysicalPlan, _plan(), _at(2)),
         (7, "DATA: tracked, one pair a row", data_pb2.DataBatch, _batch(

@@ -46,7 +46,7 @@ from heronshim.core.plan.topology import (
 )
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
-from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.instance.clock import Clock
 from heronshim.instance.runtime import Identity, InstanceRuntime
 from heronshim.wire.v1 import data_pb2, link_pb2, metrics_pb2, plan_pb2
@@ -159,7 +159,7 @@ class Process:
             identity, lambda *_: component, Random(task), clock, None, lambda: dict(values)
         )
         self.record: Record = []
-        self._sequence = 0
+        self._sequence = self._received = 0
         self._socket = dealer(context)
         self._socket.connect(ENDPOINT)
         hello = Hello(
@@ -175,7 +175,7 @@ class Process:
         while self._socket.getsockopt(zmq.EVENTS) & zmq.POLLIN:
             header, payload = self._socket.recv_multipart()
             self.record.append(("<-", header, payload))
-            _, kind, _, _, destination, source, _ = HEADER.unpack(header)
+            _, kind, _, _, destination, source, self._received = HEADER.unpack(header)
             if kind not in (Kind.HELLO_ACK, Kind.HEARTBEAT, Kind.BYE_ACK):
                 self.runtime.on_frame(kind, destination, source, payload, NOW_NS)
         self.runtime.step(NOW_NS)
@@ -195,7 +195,7 @@ class Process:
         self.runtime.flush(NOW_NS, idle=True)
         self.runtime.report(NOW_NS, last=True)
         self._send_frames()
-        self.send(Kind.BYE, encode_bye(self._sequence, "stopped"))
+        self.send(Kind.BYE, encode_bye(Bye(self._sequence, self._received, "stopped")))
 
     def _send_frames(self) -> None:
         for kind, destination, source, payload in self.runtime.take_frames():

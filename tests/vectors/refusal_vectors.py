@@ -48,6 +48,11 @@ def _links() -> list[dict[str, Any]]:
          "MALFORMED"),
         ("credit that cannot be read", [good, [header(9, 1), b"\xff"]], "MALFORMED"),
         ("a request that cannot be read", [good, [header(10, 1), b"\xff"]], "MALFORMED"),
+        ("a number of the sequence left out", [good, [header(11, 2), b"\x08\1"]], "MALFORMED"),
+        ("a number that came before", [good, [header(11, 0), b""]], "MALFORMED"),
+        ("a heartbeat after a frame that never came", [good, [header(11, 1), b"\x08\7"]],
+         "MALFORMED"),
+        ("a bye after a frame that never came", [good, [header(4, 1), b"\x08\7"]], "MALFORMED"),
         ("a plan from an instance", [good, [header(6, 1), b""]], "KIND"),
         ("an unknown kind", [good, [header(99, 1), b""]], "KIND"),
     ]  # fmt: skip
@@ -110,6 +115,9 @@ def _payloads() -> list[dict[str, Any]]:
         ("outcomes that are no message", 8, b"\x0a\x05\x00", "MALFORMED"),
         ("more tasks than byte counts", 9, _credit([3, 4], [1]), "MALFORMED"),
         ("a request that is no message", 10, b"\x0a", "MALFORMED"),
+        ("a loss notice that is no message", 12, b"\x0a", "MALFORMED"),
+        ("a loss notice without an id", 12, b"", "MALFORMED"),
+        ("the ack of a loss notice without an id", 13, b"", "MALFORMED"),
         ("a plan that is no message", 6, b"\x0a", "MALFORMED"),
         ("a plan without anything", 6, b"", "MALFORMED"),
         ("a plan of an unknown state", 6, message(

@@ -220,9 +220,13 @@ def rewritten(kind: Kind, payload: bytes) -> bytes | None:
     if kind is Kind.HEARTBEAT:
         return link_codec.encode_heartbeat(link_codec.decode_heartbeat(payload))
     if kind is Kind.BYE:
-        return link_codec.encode_bye(41, "stopped")
+        return link_codec.encode_bye(link_codec.decode_bye(payload))
     if kind is Kind.BYE_ACK:
-        return link_codec.encode_bye_ack(42)
+        return link_codec.encode_bye_ack(link_codec.decode_bye_ack(payload))
+    if kind is Kind.LOSS_NOTICE:
+        return link_codec.encode_loss_notice(link_codec.decode_loss_notice(payload))
+    if kind is Kind.LOSS_NOTICE_ACK:
+        return link_codec.encode_loss_notice_ack(link_codec.decode_loss_notice_ack(payload))
     if kind is Kind.METRICS:
         return metrics_to_bytes(metrics_from_bytes(payload, "words"))
     if kind is Kind.STMGR_REGISTER:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from heronshim.core.codec.reading import parse
 from heronshim.core.stream.backpressure import BackPressure
 from heronshim.core.stream.frame import CONTROL_BYTES_MAX
-from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.core.stream.loss import LossNotice
 from heronshim.errors import ErrorCode, RemoteProtocolError
 from heronshim.wire.v1 import link_pb2
@@ -136,14 +136,35 @@ def decode_heartbeat(payload: bytes | memoryview) -> int:
     return parse(link_pb2.LinkHeartbeat, payload, CONTROL_BYTES_MAX).last_sequence
 
 
-def encode_bye(last_sequence: int, reason: str) -> bytes:
+def encode_bye(bye: Bye) -> bytes:
     """Return a Bye's payload."""
-    return link_pb2.Bye(last_sequence=last_sequence, reason=reason).SerializeToString()
+    return link_pb2.Bye(
+        last_sequence=bye.last_sequence, reason=bye.reason, last_received=bye.last_received
+    ).SerializeToString()
+
+
+def decode_bye(payload: bytes | memoryview) -> Bye:
+    """Return what a Bye says.
+
+    Raises:
+        RemoteProtocolError: it is damaged.
+    """
+    message = parse(link_pb2.Bye, payload, CONTROL_BYTES_MAX)
+    return Bye(message.last_sequence, message.last_received, message.reason)
 
 
 def encode_bye_ack(last_sequence: int) -> bytes:
     """Return a ByeAck's payload."""
     return link_pb2.ByeAck(last_sequence=last_sequence).SerializeToString()
+
+
+def decode_bye_ack(payload: bytes | memoryview) -> int:
+    """Return the sequence number of the last frame that the peer received.
+
+    Raises:
+        RemoteProtocolError: it is damaged.
+    """
+    return parse(link_pb2.ByeAck, payload, CONTROL_BYTES_MAX).last_sequence
 
 
 def encode_loss_notice(notice: LossNotice) -> bytes:

@@ -144,7 +144,7 @@ class MetricsManager:
             self._feed(record)
         for event in self._link.take_events():
             level = "INFO" if event.kind is LinkEventKind.JOINED else "WARNING"
-            log_event(level, f"link_{event.kind}", cause=event.cause, count=event.count)
+            log_event(level, f"link_{event.kind}", cause=event.cause)
 
     def _feed(self, record: MetricsRecord) -> None:
         for sink in self._sinks:

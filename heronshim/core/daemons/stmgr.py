@@ -21,7 +21,9 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
-from heronshim.core.codec.plan import physical_plan_from_bytes
+from heronshim.core.codec.plan import physical_plan_from_bytes, physical_plan_to_bytes
+from heronshim.core.daemons.stmgr_admission import admit
+from heronshim.core.daemons.stmgr_losses import StmgrLosses
 from heronshim.core.daemons.stmgr_pressure import StmgrPressure
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
@@ -29,13 +31,12 @@ from heronshim.core.io.heartbeats import HeartbeatWriter
 from heronshim.core.io.link_liveness import LinkLiveness
 from heronshim.core.io.logs import StopRequest, log_event, setup_daemon
 from heronshim.core.io.router_links import HEARTBEAT_MS, InboundFrame, InboundLink, RouterLinks
-from heronshim.core.io.sockets import router
+from heronshim.core.io.sockets import BYE_TIMEOUT_NS, router
 from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
-from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import STATE_MANAGERS, load
@@ -45,6 +46,7 @@ from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
 from heronshim.core.stream.liveness import LOOK_NS
+from heronshim.core.stream.loss import LossDesk
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class StreamManager:
         self._increments = Increments()
         me = start.process, start.container, start.incarnation
         self._events = EventBuffer(*me, around.wall_ms)
+        desk = LossDesk(start.container, start.process, start.incarnation)
+        self._losses = StmgrLosses(start.container, desk, self._links, self._peers, self._events)
         self._pressure = StmgrPressure(
             self._forwarder.receiver, self._events, self._inbound.values, self._tell_peers,
             lambda link, payload: self._links.send(link, Kind.BACK_PRESSURE, payload),
@@ -134,6 +138,7 @@ class StreamManager:
             self._heartbeat.write(self._liveness.look(now_ns))
         self._forwarder.retry(now_ns)
         self._give_and_ask()
+        self._losses.send_due(now_ns)
 
     def wait_ms(self) -> int:
         """Return how long a poll may wait before the next turn."""
@@ -182,6 +187,10 @@ class StreamManager:
                     link.number, Kind.BARRIER, frame.destination, frame.source,
                     frame.payload, now_ns,
                 )  # fmt: skip
+            elif frame.kind == Kind.LOSS_NOTICE:
+                self._losses.on_notice(link, payload)
+            elif frame.kind == Kind.LOSS_NOTICE_ACK:
+                self._losses.on_ack(link.hello.process, payload)
             else:
                 msg = f"a stream manager does not take frames of kind {frame.kind}"
                 raise RemoteProtocolError(msg, ErrorCode.KIND)
@@ -189,7 +198,7 @@ class StreamManager:
             self._links.refuse(link, error.code, str(error))
 
     def _read_peer(self, container: int, peer: DealerLink, now_ns: int) -> None:
-        """A peer grants credit, and asks for none: it sends its data on its own link."""
+        """A peer answers what it was sent; its own data and notices come on its own link."""
         for _ in range(FRAMES_PER_TURN):
             frame = peer.receive(now_ns)
             # What happened to the link comes before its frames.
@@ -197,22 +206,26 @@ class StreamManager:
                 self._on_peer_event(container, event)
             if frame is None:
                 break
-            if frame.kind == Kind.CREDIT:
-                try:
-                    self._forwarder.on_credit(
-                        -container, decode_credit(frame.payload.buffer), now_ns
-                    )
-                except RemoteProtocolError as error:
-                    log_event("WARNING", "bad_frame", peer=container, error=str(error))
+            payload = frame.payload.buffer
+            try:
+                if frame.kind == Kind.CREDIT:
+                    self._forwarder.on_credit(-container, decode_credit(payload), now_ns)
+                elif frame.kind == Kind.LOSS_NOTICE_ACK:
+                    self._losses.on_ack(container, payload)
+            except RemoteProtocolError as error:
+                log_event("WARNING", "bad_frame", peer=container, error=str(error))
 
     def _on_peer_event(self, container: int, event: LinkEvent) -> None:
         if event.kind is LinkEventKind.JOINED:
             log_event("INFO", "peer_joined", container=container)
             for task in self._peer_tasks[container]:
                 self._forwarder.bind(task, -container, self._now_ns())
+            self._losses.on_joined(container)
         elif event.kind is LinkEventKind.ENDED:
             log_event("WARNING", "peer_ended", container=container, cause=event.cause)
             self._forwarder.unbind(-container)
+            if not event.clean:
+                self._losses.on_peer_ended(container, event.cause)
 
     def _read_master(self, now_ns: int) -> None:
         while (frame := self._master.receive(now_ns)) is not None:
@@ -229,37 +242,17 @@ class StreamManager:
     # ---- what changes ----
 
     def _admit(self, hello: Hello) -> tuple[ErrorCode, str] | None:
-        """Judge a hello: an instance or metrics manager of this container, or a peer."""
-        if hello.role is Role.INSTANCE:
-            tasks = self._local.get(hello.process)
-            if tasks is None:
-                return ErrorCode.TASK, f'container {self._start.container} has no "{hello.process}"'
-            if hello.tasks != tasks:
-                return ErrorCode.TASK, f'"{hello.process}" has tasks {tasks}, not {hello.tasks}'
-            return None
-        if hello.role is Role.METRICSMGR and hello.tasks == (METRICSMGR_TASK,):
-            own = f"metricsmgr-{self._start.container}"
-            fits = hello.process == own
-        else:
-            fits = (
-                hello.role is Role.STMGR
-                and not hello.tasks
-                and hello.process.rpartition("-")[0] == "stmgr"
-            )
-        if fits:
-            return None
-        role = hello.role.name.lower()
-        message = f'"{hello.process}", a {role} with {len(hello.tasks)} tasks, has no place here'
-        return ErrorCode.TASK, message
+        return admit(hello, self._start.container, self._local)
 
     def _on_links_changed(self) -> None:
         """Take ends before joins: a replaced link ends as its successor joins."""
         ended, self._links.ended = self._links.ended, []
-        for link, cause in ended:
-            self._inbound.pop(link.number, None)
-            self._forwarder.unbind(link.number)
-            self._pressure.on_link_ended(link.number)
-            log_event("INFO", "link_ended", process=link.hello.process, cause=cause)
+        for end in ended:
+            self._inbound.pop(end.link.number, None)
+            self._forwarder.unbind(end.link.number)
+            self._pressure.on_link_ended(end.link.number)
+            log_event("INFO", "link_ended", process=end.link.hello.process, cause=end.cause)
+            self._losses.on_link_ended(end)
         joined, self._links.joined = self._links.joined, []
         for link in joined:
             if self._links.of_process(link.hello.process) is not link:
@@ -277,6 +270,7 @@ class StreamManager:
                 )
                 if self._plan_bytes:
                     self._links.send(link, Kind.PLAN, self._plan_bytes)
+                self._losses.on_joined(link.hello.process)
             for task in link.hello.tasks:
                 self._forwarder.bind(task, link.number, self._now_ns())
 
@@ -302,6 +296,7 @@ class StreamManager:
             "INFO", "plan_taken", epoch=plan.plan_epoch, leader=plan.leader_epoch,
             state=plan.state.value,
         )  # fmt: skip
+        self._losses.set_plan(plan)
         tasks = (task for task, _, _, _ in plan.placements())
         self._forwarder.set_tasks(tasks, now_ns, plan.task_cycles())
         self._pressure.set_plan(plan)
@@ -319,6 +314,12 @@ class StreamManager:
         for link in self._inbound.values():
             if link.hello.role is Role.INSTANCE:
                 self._links.send(link, Kind.PLAN, plan_bytes)
+
+    def _take_stored_plan(self, now_ns: int) -> None:
+        """Work by the last plan until the TMaster speaks: a dead one holds nobody up."""
+        stored = self._state.physical_plan()
+        if stored is not None:
+            self._on_plan(physical_plan_to_bytes(stored), now_ns)
 
     # ---- frames out ----
 
@@ -400,6 +401,8 @@ class StreamManager:
         if self._is_due("state", STATE_POLL_NS, now_ns):
             try:
                 self._manager.poll()
+                if self._plan is None:
+                    self._take_stored_plan(now_ns)
             except HeronshimError as error:
                 log_event("ERROR", "state_failed", error=str(error))
         if self._is_due("pressure", PRESSURE_LOOK_NS, now_ns):
@@ -425,6 +428,10 @@ class StreamManager:
             "refused_hello_count": links.refused_hello_count,
             "stale_frame_count": links.stale_frame_count,
             "bad_frame_count": links.bad_frame_count,
+            "foreign_source_count": links.foreign_source_count,
+            "lost_frame_count": links.lost_frame_count
+            + sum(peer.lost_frame_count for peer in self._peers.values()),
+            "loss_notice_count": self._losses.notice_count,
             "event_dropped_count": self._events.dropped_count,
             "closed_connection_count": links.connections.closed_count,
         }
@@ -454,9 +461,21 @@ class StreamManager:
         for link in (self._master, *self._peers.values()):
             link.close("stopped", now_ns)
         self._manager.close()
+        if not self._forwarder.queues():
+            # What waits here dies with this process: then no bye says that all is well.
+            self._part(now_ns + BYE_TIMEOUT_NS)
         self._links.close()
         self._context.term()
         log_event("INFO", "stmgr_stopped", container=self._start.container)
+
+    def _part(self, end_ns: int) -> None:
+        """Say bye to those who have a link here, and hear until then what they have to say."""
+        self._links.say_bye("stopped")
+        while self._links.links() and (now_ns := self._now_ns()) < end_ns:
+            self._router.poll((end_ns - now_ns) // 1_000_000 + 1)
+            # What comes now came after the bye: its sender knows by the bye that it is lost.
+            while self._links.receive(now_ns) is not None:
+                pass
 
 
 def main() -> int:

@@ -267,7 +267,7 @@ class TMasterDaemon:
             self._events.append(CommandReceived(number, command))
 
     def _take_link_changes(self) -> None:
-        for link, cause in self._links.ended:
+        for link, cause, _ in self._links.ended:
             self._open_links.pop(link.number, None)
             self._events.append(LinkEnded(link.number))
             if link.hello.role is not Role.CLIENT:

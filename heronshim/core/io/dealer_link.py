@@ -10,8 +10,11 @@ attempt number follows after the back-off. The owner's loop drives it:
         while (frame := link.receive(now_ns)) is not None: ...
         for event in link.take_events(): ...
 
-States: IDLE (no endpoint), WAITING (back-off), GREETING (hello sent), UP (acknowledged).
-No call blocks. One thread.
+States: IDLE (no endpoint), WAITING (back-off), GREETING (hello sent), UP (acknowledged), CLOSING
+(bye sent). No call blocks. One thread.
+
+A link that was up ends with one ENDED event. It is clean when both sides said by bye and its
+acknowledgement that everything came; any other end may have cost frames.
 """
 
 from __future__ import annotations
@@ -25,15 +28,26 @@ from typing import TYPE_CHECKING, NamedTuple
 import zmq
 
 from heronshim.core.codec.link import (
+    decode_bye,
+    decode_bye_ack,
     decode_error,
+    decode_heartbeat,
     encode_bye,
     encode_bye_ack,
     encode_heartbeat,
     encode_hello,
 )
-from heronshim.core.io.sockets import EVENTS, NOW, NOW_AND_MORE, READABLE, dealer
-from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
-from heronshim.core.stream.link import Hello, SequenceWatch
+from heronshim.core.io.sockets import (
+    BYE_LINGER_MS,
+    BYE_TIMEOUT_NS,
+    EVENTS,
+    NOW,
+    NOW_AND_MORE,
+    READABLE,
+    dealer,
+)
+from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, TUPLE_KINDS, Kind
+from heronshim.core.stream.link import Bye, Hello, SequenceWatch
 from heronshim.errors import ErrorCode, RemoteProtocolError
 
 if TYPE_CHECKING:
@@ -51,8 +65,6 @@ BACKOFF_RESET_NS = 1_000_000_000
 """A link that was up for this long starts again with the shortest back-off."""
 MONITOR_LOOK_NS = 2_000_000
 """Between two looks at the socket's monitor: a busy owner ticks far more often."""
-BYE_LINGER_MS = 100
-"""How long a closed socket may take to get its last frame out."""
 _NEVER_NS = 1 << 62
 _MONITOR_EVENT = struct.Struct("=HI")
 _MONITORED = (
@@ -62,6 +74,7 @@ _MONITORED = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
+_LINK_KINDS = frozenset((Kind.HEARTBEAT, Kind.BYE, Kind.BYE_ACK))
 _monitor_number = count(1)
 
 
@@ -72,6 +85,7 @@ class LinkState(StrEnum):
     WAITING = "waiting"
     GREETING = "greeting"
     UP = "up"
+    CLOSING = "closing"
 
 
 class LinkEventKind(StrEnum):
@@ -81,10 +95,8 @@ class LinkEventKind(StrEnum):
     """The peer acknowledged the hello: frames may be sent."""
     REFUSED = "refused"
     """The peer answered with an Error; `code` says which."""
-    FRAMES_LOST = "frames_lost"
-    """`count` frames of the peer never came."""
     ENDED = "ended"
-    """A link that was up is no more; `clean` when the peer said bye."""
+    """A link that was up is no more; `clean` when nothing on it was lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,6 @@ class LinkEvent:
     kind: LinkEventKind
     cause: str = ""
     code: ErrorCode = ErrorCode.UNSPECIFIED
-    count: int = 0
     clean: bool = False
 
 
@@ -125,6 +136,7 @@ class DealerLink:
         self._monitor: zmq.Socket[bytes] | None = None
         self._events: list[LinkEvent] = []
         self._sequence = 0
+        self._tuples_sequence = 0
         self._watch = SequenceWatch()
         self._deadline_ns = _NEVER_NS
         self._backoff_ns = BACKOFF_MIN_NS
@@ -140,6 +152,8 @@ class DealerLink:
         """When the peer's newest frame was read."""
         self.failure = ""
         """Why the last attempt ended, for people."""
+        self.lost_frame_count = 0
+        """Frames of the peer that never came, over all attempts."""
 
     @property
     def up(self) -> bool:
@@ -172,7 +186,7 @@ class DealerLink:
         A link that goes there already is left alone; one that waits for its next attempt makes
         it at once. Another endpoint replaces the link; an empty one ends it.
         """
-        if endpoint == self.endpoint:
+        if endpoint == self.endpoint and self.state is not LinkState.CLOSING:
             if self.state is LinkState.WAITING:
                 self._backoff_ns = BACKOFF_MIN_NS
                 self._open(now_ns)
@@ -183,13 +197,22 @@ class DealerLink:
         if endpoint:
             self._open(now_ns)
         else:
-            self.state = LinkState.IDLE
-            self._deadline_ns = _NEVER_NS
+            self._rest()
+
+    def say_bye(self, reason: str, now_ns: int) -> None:
+        """End the link in good order: it is CLOSING until the peer has everything, then IDLE."""
+        if not self.up:
+            self.connect("", now_ns)
+            return
+        self.send(Kind.BYE, encode_bye(Bye(self._sequence, self._watch.last, reason)))
+        self.state = LinkState.CLOSING
+        self._deadline_ns = now_ns + BYE_TIMEOUT_NS
 
     def close(self, reason: str, now_ns: int) -> None:
-        """End the link with a bye and do not connect again."""
-        if self._socket is not None and self.up:
-            self.send(Kind.BYE, encode_bye(self._sequence, reason))
+        """Say bye, do not wait for its acknowledgement, and do not connect again."""
+        if self.up:
+            self.say_bye(reason, now_ns)
+        if self._socket is not None:
             self._socket.setsockopt(zmq.LINGER, BYE_LINGER_MS)
         self.connect("", now_ns)
         self._events.clear()
@@ -214,6 +237,8 @@ class DealerLink:
             # An answer that came while the owner was busy is still to be read.
             if not self._readable():
                 self._fail(f"no answer within {HELLO_TIMEOUT_NS // 1_000_000} ms", now_ns)
+        elif self.state is LinkState.CLOSING:
+            self._fail("bye was not acknowledged", now_ns)
         elif self.state is LinkState.WAITING:
             self._open(now_ns)
 
@@ -240,6 +265,8 @@ class DealerLink:
             return False
         socket.send(payload, NOW, copy=False)
         self._sequence = sequence
+        if kind in TUPLE_KINDS:
+            self._tuples_sequence = sequence
         return True
 
     def receive(self, now_ns: int) -> ReceivedFrame | None:
@@ -292,19 +319,29 @@ class DealerLink:
         if self.state is LinkState.GREETING:
             self._greeted(kind, sequence, payload, now_ns)
             return None
-        missing = self._watch.missing(sequence)
-        if missing > 0:
-            self._events.append(LinkEvent(LinkEventKind.FRAMES_LOST, count=missing))
-        if kind == Kind.HEARTBEAT:
-            return None
         if kind == Kind.ERROR:
+            # Whatever its number: one who does not know this link (any more) may send it.
             self._refused(payload, now_ns)
             return None
-        if kind == Kind.BYE:
-            self.send(Kind.BYE_ACK, encode_bye_ack(self._watch.last))
-            self._fail("the peer said bye", now_ns, clean=True)
+        self._watch.take(sequence)
+        if kind in _LINK_KINDS:
+            self._on_own_kind(kind, payload, now_ns)
             return None
         return ReceivedFrame(kind, flags, plan_epoch, destination, source, payload)
+
+    def _on_own_kind(self, kind: int, payload: zmq.Frame, now_ns: int) -> None:
+        """Take a frame of the link itself."""
+        if kind == Kind.HEARTBEAT:
+            self._watch.check(decode_heartbeat(payload.buffer))
+        elif kind == Kind.BYE:
+            bye = decode_bye(payload.buffer)
+            self._watch.check(bye.last_sequence)
+            self.send(Kind.BYE_ACK, encode_bye_ack(self._watch.last))
+            clean = bye.last_received >= self._tuples_sequence
+            self._fail("the peer said bye", now_ns, clean=clean)
+        elif self.state is LinkState.CLOSING:
+            clean = decode_bye_ack(payload.buffer) >= self._tuples_sequence
+            self._fail("bye", now_ns, clean=clean)
 
     def _greeted(self, kind: int, sequence: int, payload: zmq.Frame, now_ns: int) -> None:
         """Take the first frame, which must answer the hello."""
@@ -338,7 +375,7 @@ class DealerLink:
         monitor.connect(address)
         self._socket, self._monitor = socket, monitor
         self._peer_gone = False
-        self._sequence = 0
+        self._sequence = self._tuples_sequence = 0
         self._watch = SequenceWatch()
         self.state = LinkState.GREETING
         self._deadline_ns = now_ns + HELLO_TIMEOUT_NS
@@ -368,19 +405,30 @@ class DealerLink:
                 self._peer_gone = True
 
     def _fail(self, cause: str, now_ns: int, *, clean: bool = False) -> None:
-        """End this attempt and wait for the next."""
+        """End this attempt and wait for the next; after a bye of this side there is none."""
         if self.up and now_ns - self._up_since_ns >= BACKOFF_RESET_NS:
             self._backoff_ns = BACKOFF_MIN_NS
+        closing = self.state is LinkState.CLOSING
         self._end(cause, now_ns, clean=clean)
+        if closing:
+            self.endpoint = ""
+            self._rest()
+            return
         self.state = LinkState.WAITING
         self._deadline_ns = now_ns + self._backoff_ns
         self._backoff_ns = min(2 * self._backoff_ns, BACKOFF_MAX_NS)
+
+    def _rest(self) -> None:
+        self.state = LinkState.IDLE
+        self._deadline_ns = _NEVER_NS
 
     def _end(self, cause: str, now_ns: int, *, clean: bool = False) -> None:
         """Close the socket of this attempt, if any."""
         if self._socket is None or self._monitor is None:
             return
-        if self.up:
+        self.lost_frame_count += self._watch.lost
+        self._watch.lost = 0
+        if self.state in (LinkState.UP, LinkState.CLOSING):
             self._events.append(LinkEvent(LinkEventKind.ENDED, cause, clean=clean))
         self.failure = cause
         self.state = LinkState.WAITING

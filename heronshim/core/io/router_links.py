@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import zmq
 
 from heronshim.core.codec.link import (
+    decode_bye,
+    decode_bye_ack,
     decode_heartbeat,
     decode_hello,
+    encode_bye,
     encode_bye_ack,
     encode_error,
     encode_heartbeat,
@@ -29,14 +32,16 @@ from heronshim.core.codec.link import (
 from heronshim.core.io.connections import Connection, Connections, allow_many_connections
 from heronshim.core.io.sockets import FRAME_BYTES_MAX, NOW, NOW_AND_MORE
 from heronshim.core.io.tokens import token_matches
-from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
-from heronshim.core.stream.link import Hello, SequenceWatch
+from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, TUPLE_KINDS, Kind
+from heronshim.core.stream.link import Bye, Hello, Role, SequenceWatch
 from heronshim.errors import ErrorCode, RemoteProtocolError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 HEARTBEAT_MS = 200
+_OF_A_TASK = TUPLE_KINDS | {Kind.METRICS}
+_LINK_KINDS = frozenset((Kind.HEARTBEAT, Kind.BYE, Kind.BYE_ACK))
 ATTEMPT_MAX = (1 << 32) - 1
 PROCESSES_KEPT = 100_000
 """Processes whose newest attempt is remembered; each command of a person is one."""
@@ -53,11 +58,14 @@ class InboundLink:
     hello: Hello
     connection: Connection | None
     """None when the transport does not tell."""
+    sources: frozenset[int]
+    """Tasks that an instance speaks for; none of other peers, which pass frames on."""
     watch: SequenceWatch = field(default_factory=SequenceWatch)
     sent: int = 0
     """Sequence number of the last frame sent."""
+    tuples_sent: int = 0
+    """Sequence number of the last frame sent that carries tuples or outcomes."""
     heard_ns: int = 0
-    lost_frames: int = 0
 
 
 class InboundFrame(NamedTuple):
@@ -70,6 +78,15 @@ class InboundFrame(NamedTuple):
     destination: int
     source: int
     payload: zmq.Frame
+
+
+class EndedLink(NamedTuple):
+    """A link that is unbound."""
+
+    link: InboundLink
+    cause: str
+    clean: bool
+    """Whether the peer said bye and both sides have everything; else frames may be lost."""
 
 
 class RouterLinks:
@@ -96,14 +113,19 @@ class RouterLinks:
         """(incarnation, attempt) of each process's last good hello."""
         self._by_process: dict[str, InboundLink] = {}
         self._numbers = 0
+        self._leaving = False
         self.refused_hello_count = 0
         self.stale_frame_count = 0
         """Frames of connections that no hello binds (any more)."""
         self.bad_frame_count = 0
+        self.foreign_source_count = 0
+        """Frames of instances for tasks that are not theirs."""
+        self.lost_frame_count = 0
+        """Frames of peers that never came."""
         self.joined: list[InboundLink] = []
         """Links made since the owner last cleared this list."""
-        self.ended: list[tuple[InboundLink, str]] = []
-        """Links unbound since the owner last cleared this list, and why."""
+        self.ended: list[EndedLink] = []
+        """Links unbound since the owner last cleared this list."""
 
     def bind(self, endpoint: str) -> None:
         """Listen, with room for many connections.
@@ -174,6 +196,8 @@ class RouterLinks:
             self.end(link, "connection closed by the peer")
             return False
         link.sent += 1
+        if kind in TUPLE_KINDS:
+            link.tuples_sent = link.sent
         return True
 
     def refuse(self, link: InboundLink, code: ErrorCode, message: str) -> None:
@@ -191,12 +215,21 @@ class RouterLinks:
         for link in self.links():
             self.send(link, Kind.HEARTBEAT, encode_heartbeat(link.sent))
 
+    def say_bye(self, reason: str) -> None:
+        """End all links in good order: each is gone when its peer has answered.
+
+        Go on to `receive` until then: a peer whose connection ends at once may lose the bye.
+        """
+        self._leaving = True
+        for link in self.links():
+            self.send(link, Kind.BYE, encode_bye(Bye(link.sent, link.watch.last, reason)))
+
     def close(self) -> None:
         """Close the socket."""
         self.connections.close()
         self._socket.close()
 
-    def end(self, link: InboundLink, cause: str) -> None:
+    def end(self, link: InboundLink, cause: str, *, clean: bool = False) -> None:
         """Unbind a link and close its connection soon: its further frames are stale."""
         if self._by_identity.pop(link.identity, None) is None:
             return
@@ -204,7 +237,8 @@ class RouterLinks:
             self.connections.dismiss(link.connection, link.identity)
         if self._by_process.get(link.hello.process) is link:
             del self._by_process[link.hello.process]
-        self.ended.append((link, cause))
+        self.lost_frame_count += link.watch.lost
+        self.ended.append(EndedLink(link, cause, clean))
 
     def _read(
         self, identity: bytes, header: zmq.Frame, payload: zmq.Frame, now_ns: int
@@ -225,26 +259,48 @@ class RouterLinks:
                 self._reject(identity, header, now_ns, ErrorCode.NO_HELLO, message)
             return None
         link.heard_ns = now_ns
-        missing = link.watch.missing(sequence)
-        if missing:
-            link.lost_frames += max(missing, 0)
-        if kind == Kind.HEARTBEAT:
-            self._on_heartbeat(link, payload)
+        try:
+            self._take(link, kind, sequence, payload)
+            if link.sources and source not in link.sources and kind in _OF_A_TASK:
+                self._raise_foreign(link, source)
+        except RemoteProtocolError as error:
+            self.refuse(link, error.code, str(error))
             return None
-        if kind == Kind.BYE:
-            self._reply(identity, Kind.BYE_ACK, encode_bye_ack(link.watch.last))
-            self._newest[link.hello.process] = (link.hello.incarnation, ATTEMPT_MAX)
-            self.end(link, "bye")
+        if kind in _LINK_KINDS:
             return None
         return InboundFrame(link, kind, flags, plan_epoch, destination, source, payload)
 
-    def _on_heartbeat(self, link: InboundLink, payload: zmq.Frame) -> None:
-        try:
-            behind = link.watch.behind(decode_heartbeat(payload.buffer))
-        except RemoteProtocolError as error:
-            self.refuse(link, error.code, str(error))
-            return
-        link.lost_frames += behind
+    def _take(self, link: InboundLink, kind: int, sequence: int, payload: zmq.Frame) -> None:
+        """Check that a frame follows the last, and handle it if it is the link's own."""
+        if kind == Kind.HELLO:
+            msg = "this link has had its hello"
+            raise RemoteProtocolError(msg, ErrorCode.KIND)
+        link.watch.take(sequence)
+        if kind == Kind.HEARTBEAT:
+            link.watch.check(decode_heartbeat(payload.buffer))
+        elif kind == Kind.BYE:
+            self._on_bye(link, decode_bye(payload.buffer))
+        elif kind == Kind.BYE_ACK and self._leaving:
+            self.end(link, "bye", clean=decode_bye_ack(payload.buffer) >= link.tuples_sent)
+
+    def _raise_foreign(self, link: InboundLink, source: int) -> NoReturn:
+        """A process speaks for a task that is not its own: nothing it says counts any more."""
+        self.foreign_source_count += 1
+        own = ", ".join(map(str, link.hello.tasks))
+        msg = f'"{link.hello.process}" sent a frame of task {source}; its tasks are {own}'
+        raise RemoteProtocolError(msg, ErrorCode.TASK)
+
+    def _on_bye(self, link: InboundLink, bye: Bye) -> None:
+        """The peer ends the link: tell it what came, see whether it got everything."""
+        link.watch.check(bye.last_sequence)
+        self._reply(link.identity, Kind.BYE_ACK, encode_bye_ack(link.watch.last))
+        process = link.hello.process
+        if self._by_process.get(process) is link:
+            self._newest[process] = (link.hello.incarnation, ATTEMPT_MAX)
+        if bye.last_received >= link.tuples_sent:
+            self.end(link, "bye", clean=True)
+        else:
+            self.end(link, f"bye, with frames after {bye.last_received} not taken")
 
     def _greet(self, identity: bytes, payload: zmq.Frame, now_ns: int) -> None:
         try:
@@ -265,7 +321,8 @@ class RouterLinks:
         connection = self.connections.of(payload, now_ns)
         if connection is not None:
             self.connections.keep(connection, identity)
-        link = InboundLink(self._numbers, identity, hello, connection, heard_ns=now_ns)
+        sources = frozenset(hello.tasks if hello.role is Role.INSTANCE else ())
+        link = InboundLink(self._numbers, identity, hello, connection, sources, heard_ns=now_ns)
         self._remember(hello)
         self._by_identity[identity] = self._by_process[hello.process] = link
         if self.send(link, Kind.HELLO_ACK, encode_hello_ack(FRAME_BYTES_MAX, HEARTBEAT_MS)):

@@ -12,6 +12,10 @@ __all__ = ["SOCKET_PATH_MAX", "dealer", "router", "socket_folder", "socket_path"
 
 FRAME_BYTES_MAX = 64 << 20
 """Largest payload of one frame: room for one 32 MB batch and its columns."""
+BYE_LINGER_MS = 100
+"""How long a socket that was closed after a bye may take to get it out."""
+BYE_TIMEOUT_NS = 250_000_000
+"""A bye that is not acknowledged by then ends the link all the same, uncleanly."""
 NOW = int(zmq.DONTWAIT)
 """Flag of a send or receive that never blocks."""
 NOW_AND_MORE = int(zmq.DONTWAIT | zmq.SNDMORE)

@@ -64,6 +64,9 @@ class EventKind(StrEnum):
     """A task is slower than those that send to it {queue_bytes}."""
     BACK_PRESSURE_ENDED = "back_pressure_ended"
     """It caught up {lasted_s}."""
+    LOSS_NOTICED = "loss_noticed"
+    """A link or instance ended, or frames never came, so that tuples may be lost {sources,
+    destinations}; the detail names the tasks that could have used the link."""
     TREES_FAILED_ON_LOSS = "trees_failed_on_loss"
     """A spout failed trees before their time because a part of them was lost {trees}."""
 

@@ -49,6 +49,10 @@ class Kind(IntEnum):
     COMMAND_REPLY = 35  # CommandReply
 
 
+TUPLE_KINDS = frozenset((Kind.DATA, Kind.OUTCOMES, Kind.BARRIER))
+"""Frames that take tuples, or what became of tuples, with them when they are lost."""
+
+
 def frame_cost_bytes(payload_bytes: int) -> int:
     """Credit that a data frame spends: its payload's bytes, at least FRAME_COST_MIN_BYTES."""
     return max(payload_bytes, FRAME_COST_MIN_BYTES)

@@ -235,8 +235,8 @@ class LossDesk:
         self._home: dict[int, tuple[int, str]] = {}
         self.queue: NoticeQueue[int | str] = NoticeQueue()
         """Notices that wait for their targets."""
-        self.made_count = 0
-        """Losses that were seen here."""
+        self.notice_count = 0
+        """Losses that were seen here or by instances of this container."""
 
     def set_plan(self, plan: PhysicalPlan) -> None:
         """Take a plan; notices for containers and processes that it drops are given up."""
@@ -250,11 +250,14 @@ class LossDesk:
         for notice, to_peers in early:
             self._pass_on(notice, self._reach, to_peers=to_peers)
 
-    def on_process_lost(self, tasks: Iterable[int], cause: str) -> LossNotice | None:
-        """The link of an instance with these tasks ended or lost frames; both ways are meant."""
+    def on_process_lost(self, process: str, tasks: Iterable[int], cause: str) -> LossNotice | None:
+        """The link of an instance with these tasks ended or lost frames; both ways are meant.
+
+        The instance itself is not told: it saw the end too, or is dead and its trees with it.
+        """
         if self._reach is None:
             return None
-        return self._lost(*self._reach.users_of(tasks), cause)
+        return self._lost(*self._reach.users_of(tasks), cause, but=process)
 
     def on_link_lost(
         self, senders: Iterable[int], receivers: Iterable[int], cause: str
@@ -264,16 +267,17 @@ class LossDesk:
             return None
         return self._lost(*self._reach.users(senders, receivers), cause)
 
-    def on_notice(self, notice: LossNotice, *, from_peer: bool) -> bool:
-        """Take a notice of a local instance or a peer; return False for one known already.
+    def on_notice(self, notice: LossNotice, process: str | None) -> bool:
+        """Take a notice of a local instance, or of a peer (`process` None); False if known already.
 
         A peer tells all stream managers itself, so its notice goes to local spouts only.
         """
         if not self._seen.is_new(notice.id):
             return False
-        to_peers = not from_peer
+        to_peers = process is not None
+        self.notice_count += to_peers
         if self._reach is not None:
-            self._pass_on(notice, self._reach, to_peers=to_peers)
+            self._pass_on(notice, self._reach, to_peers=to_peers, but=process)
             return True
         if len(self._early) >= NOTICES_MAX:
             newest, told_peers = self._early.pop()
@@ -286,26 +290,33 @@ class LossDesk:
         return _ascending(task for task, (home, _) in self._home.items() if home == container)
 
     def _lost(
-        self, sources: tuple[int, ...], destinations: tuple[int, ...], cause: str
+        self,
+        sources: tuple[int, ...],
+        destinations: tuple[int, ...],
+        cause: str,
+        but: str | None = None,
     ) -> LossNotice | None:
         if self._reach is None or not destinations:
             return None
         self._numbers += 1
-        self.made_count += 1
+        self.notice_count += 1
         id_ = f"{self._prefix}/{self._numbers}"
         notice = LossNotice(id_, sources, destinations, cause[:CAUSE_CHARACTERS_MAX])
         self._seen.is_new(id_)
-        self._pass_on(notice, self._reach, to_peers=True)
+        self._pass_on(notice, self._reach, to_peers=True, but=but)
         return notice
 
-    def _pass_on(self, notice: LossNotice, reach: LossReach, *, to_peers: bool) -> None:
+    def _pass_on(
+        self, notice: LossNotice, reach: LossReach, *, to_peers: bool, but: str | None = None
+    ) -> None:
+        """Send a notice to all whom it concerns, except a process that knows already."""
         targets: set[int | str] = set()
         for task in reach.spout_tasks(notice):
             home, process = self._home[task]
-            if home == self._container:
+            if home != self._container:
+                targets.update((home,) if to_peers else ())
+            elif process != but:
                 targets.add(process)
-            elif to_peers:
-                targets.add(home)
         for target in sorted(targets, key=str):
             self.queue.add(target, notice)
 

@@ -46,12 +46,14 @@ class Barrier(_message.Message):
     def __init__(self, checkpoint: _Optional[int] = ..., recovery_epoch: _Optional[int] = ...) -> None: ...
 
 class Bye(_message.Message):
-    __slots__ = ["last_sequence", "reason"]
+    __slots__ = ["last_received", "last_sequence", "reason"]
+    LAST_RECEIVED_FIELD_NUMBER: _ClassVar[int]
     LAST_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    last_received: int
     last_sequence: int
     reason: str
-    def __init__(self, last_sequence: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    def __init__(self, last_sequence: _Optional[int] = ..., reason: _Optional[str] = ..., last_received: _Optional[int] = ...) -> None: ...
 
 class ByeAck(_message.Message):
     __slots__ = ["last_sequence"]

@@ -105,9 +105,8 @@ class Stmgr:
         )
         self.manager = FileStateManager(launch.state_options)
         self.manager.put("/topologies/words/topology", b"")
-        TopologyNodes(self.manager, "words").become_tmaster(
-            TMasterLocation("here", master.endpoint, 1, 0)
-        )
+        self.nodes = TopologyNodes(self.manager, "words")
+        self.leadership = self.nodes.become_tmaster(TMasterLocation("here", master.endpoint, 1, 0))
         self.endpoint = f"ipc://{folder}/s"
         start = ChildStart(
             launch,
@@ -151,6 +150,10 @@ class Stmgr:
     def push_plan(self, plan_epoch: int = 1, leader_epoch: int = 1) -> None:
         """Play the TMaster: push a plan with both containers on this one stream manager's peer."""
         registered = self.wait(lambda: self.master.of_kind(Kind.STMGR_REGISTER), "registration")
+        plan = self.plan(plan_epoch, leader_epoch)
+        self.master.send(registered[-1].peer, Kind.PLAN, physical_plan_to_bytes(plan))
+
+    def plan(self, plan_epoch: int = 1, leader_epoch: int = 1) -> PhysicalPlan:
         containers = tuple(
             PhysicalContainer(
                 item.id, "h", self.endpoint if item.id == 1 else f"{self.endpoint}2", 1, 1,
@@ -158,10 +161,9 @@ class Stmgr:
             )
             for item in self.plans.packing.containers
         )  # fmt: skip
-        plan = PhysicalPlan(
+        return PhysicalPlan(
             plan_epoch, leader_epoch, self.plans.topology, containers, TopologyState.ACTIVE
         )
-        self.master.send(registered[-1].peer, Kind.PLAN, physical_plan_to_bytes(plan))
 
 
 @pytest.fixture

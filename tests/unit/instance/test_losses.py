@@ -14,9 +14,11 @@ from heronshim.core.codec.link import (
     encode_loss_notice_ack,
 )
 from heronshim.core.plan.topology import Dialect
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.loss import REPEAT_NS, LossNotice
 from heronshim.errors import RemoteProtocolError
+from heronshim.instance.losses import InstanceLosses
 from tests.unit.instance.loop import SHUFFLE, Feed, Hold, Loop, bolt, output, spout
 
 S_NS = 1_000_000_000
@@ -233,8 +235,7 @@ def test_spout_applies_the_loss_of_its_own_link_at_once_and_once():
 
 
 def test_what_has_no_plan_yet_has_lost_nothing():
-    loop = Loop([spout("s"), bolt("b", {"s": SHUFFLE})], {"s": Feed, "b": Hold})
-    fresh = type(loop.runtimes["s"].losses)("s-2", 1, [2])
+    fresh = InstanceLosses("s-2", 1, [2], EventBuffer("s-2", 1, 1, lambda: 0))
     fresh.on_link_lost("connection closed by the peer", 0)
     fresh.on_notice(encode_loss_notice(GONE), 0)
     assert [kind for kind, *_ in fresh.take_frames(0)] == [Kind.LOSS_NOTICE_ACK]

@@ -27,7 +27,7 @@ from heronshim.core.io.router_links import RouterLinks
 from heronshim.core.io.sockets import dealer, router
 from heronshim.core.io.tokens import process_token
 from heronshim.core.stream.frame import CONTROL_BYTES_MAX, HEADER, PROTOCOL_VERSION, Kind
-from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.errors import ErrorCode
 
 SECRET = bytes(32)
@@ -200,7 +200,7 @@ def test_a_spent_token_is_refused_after_bye_also_with_a_new_attempt(listener: Li
     first = listener.peer()
     say(first, Kind.HELLO, hello(attempt=1))
     listener.until(listener.links.links, "the link")
-    say(first, Kind.BYE, encode_bye(1, "done"), 1)
+    say(first, Kind.BYE, encode_bye(Bye(0, 1, "done")), 1)
     listener.until(lambda: listener.links.ended, "the end")
     again = listener.peer()
     say(again, Kind.HELLO, hello(attempt=2))

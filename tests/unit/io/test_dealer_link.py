@@ -8,10 +8,19 @@ from collections.abc import Callable
 import pytest
 import zmq
 
-from heronshim.core.codec.link import decode_heartbeat, decode_hello, encode_bye, encode_error
+from heronshim.core.codec.link import (
+    decode_bye,
+    decode_bye_ack,
+    decode_heartbeat,
+    decode_hello,
+    encode_bye,
+    encode_bye_ack,
+    encode_error,
+    encode_heartbeat,
+)
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind, LinkState
 from heronshim.core.stream.frame import HEADER, Kind
-from heronshim.core.stream.link import Hello, Role
+from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.errors import ErrorCode
 
 HELLO = Hello("words-1", Role.STMGR, "stmgr-1", incarnation=7, attempt=0, token="t", container=1)
@@ -156,14 +165,39 @@ def test_closed_router_ends_the_link_and_what_was_read_is_in_order(driver, make_
     assert driver.link.last_sequence < 100
 
 
-def test_gap_in_the_sequence_is_reported_with_its_size(driver, make_router):
+@pytest.mark.parametrize(
+    ("skip", "last", "lost", "text"),
+    [
+        (3, 4, 3, "3 frames before frame 6 never came"),
+        (0, 9, 7, "7 frames up to frame 9 never came"),
+        (-1, 1, 0, "frame 2 came again"),
+    ],
+    ids=["gap", "heartbeat ahead", "again"],
+)
+def test_frame_that_does_not_follow_ends_the_link_which_comes_again(
+    driver, make_router, skip, last, lost, text
+):
     peer = make_router()
     name = join(driver, peer)
     peer.send(name, Kind.PLAN, b"a")
-    peer.send(name, Kind.HEARTBEAT, b"", skip=3)
-    driver.until(lambda: LinkEventKind.FRAMES_LOST in driver.kinds(), "the gap")
-    assert driver.events[-1].count == 3
-    assert driver.link.up
+    peer.send(name, Kind.HEARTBEAT, encode_heartbeat(last), skip=skip)
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert text in driver.events[-1].cause
+    assert not driver.events[-1].clean
+    assert driver.link.lost_frame_count == lost
+    join(driver, peer)
+    peer.send(peer.of_kind(Kind.HELLO)[-1].peer, Kind.PLAN, b"b")
+    driver.until(lambda: len(driver.frames) == 2, "the frame of the new link")
+
+
+def test_error_is_read_whatever_its_number(driver, make_router):
+    """One who knows this link no more numbers its answer from 1."""
+    peer = make_router()
+    name = join(driver, peer)
+    header = HEADER.pack(1, Kind.ERROR, 0, 0, 0, 0, 1)
+    peer.send_raw(name, header, encode_error(ErrorCode.NO_HELLO, "who are you"))
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert driver.kinds() == [LinkEventKind.JOINED, LinkEventKind.REFUSED, LinkEventKind.ENDED]
 
 
 def test_error_answer_to_hello_is_reported_and_tried_again(driver, make_router):
@@ -181,13 +215,59 @@ def test_error_answer_to_hello_is_reported_and_tried_again(driver, make_router):
     assert driver.kinds() == [LinkEventKind.REFUSED, LinkEventKind.JOINED]
 
 
-def test_bye_ends_cleanly_and_is_acknowledged(driver, make_router):
+@pytest.mark.parametrize(
+    ("bye", "clean"),
+    [
+        (Bye(1, 1, "update"), True),
+        (Bye(1, 2), True),
+        (Bye(1, 0), False),
+        (Bye(3, 1), False),
+    ],
+    ids=["all taken", "and a heartbeat", "data not taken", "frames lost"],
+)
+def test_bye_of_the_peer_is_clean_when_both_sides_have_all_tuples(driver, make_router, bye, clean):
     peer = make_router()
     name = join(driver, peer)
-    peer.send(name, Kind.BYE, encode_bye(1, "update"))
+    assert driver.link.send(Kind.DATA, b"tuples")
+    assert driver.link.send(Kind.CREDIT, b"")
+    peer.send(name, Kind.BYE, encode_bye(bye))
     driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
-    assert driver.events[-1].clean
-    driver.until(lambda: peer.of_kind(Kind.BYE_ACK), "bye-ack")
+    assert driver.events[-1].clean == clean
+    if bye.last_sequence == 1:
+        driver.until(lambda: peer.of_kind(Kind.BYE_ACK), "bye-ack")
+        assert decode_bye_ack(peer.of_kind(Kind.BYE_ACK)[0].payload) == 2
+    driver.until(lambda: (peer.read(), driver.link.up)[1], "the next link")
+
+
+@pytest.mark.parametrize(("acked", "clean"), [(1, True), (3, True), (0, False)])
+def test_own_bye_is_clean_when_the_peer_had_all_tuples(driver, make_router, acked, clean):
+    peer = make_router()
+    name = join(driver, peer)
+    assert driver.link.send(Kind.DATA, b"tuples")
+    driver.link.say_bye("update", time.monotonic_ns())
+    assert driver.link.state is LinkState.CLOSING
+    assert not driver.link.send(Kind.DATA, b"too late")
+    driver.until(lambda: peer.of_kind(Kind.BYE), "bye")
+    bye = decode_bye(peer.of_kind(Kind.BYE)[0].payload)
+    assert (bye.last_received, bye.reason) == (1, "update")
+    assert bye.last_sequence == peer.of_kind(Kind.BYE)[0].sequence - 1
+    peer.send(name, Kind.DATA, b"sent before the bye came")
+    peer.send(name, Kind.BYE_ACK, encode_bye_ack(acked))
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert driver.events[-1].clean == clean
+    assert [frame.payload.bytes for frame in driver.frames] == [b"sent before the bye came"]
+    assert driver.link.state is LinkState.IDLE
+
+
+def test_bye_that_nobody_acknowledges_ends_the_link_uncleanly(driver, make_router):
+    peer = make_router()
+    join(driver, peer)
+    driver.link.say_bye("update", time.monotonic_ns())
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert not driver.events[-1].clean
+    assert driver.link.state is LinkState.IDLE
+    driver.link.say_bye("again", time.monotonic_ns())
+    join(driver, peer)
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,21 @@ def test_gaps_and_the_last_heartbeat_add_up_to_what_was_lost(arrived):
     assert lost == 60 - len(arrived)
 
 
+def test_link_may_go_on_only_while_each_number_follows():
+    watch = SequenceWatch()
+    for number in (1, 2):
+        watch.take(number)
+    watch.check(1)
+    with pytest.raises(RemoteProtocolError, match="1 frame before frame 4 never came"):
+        watch.take(4)
+    with pytest.raises(RemoteProtocolError, match="frame 4 came again, or late, after frame 4"):
+        watch.take(4)
+    watch.take(5)
+    with pytest.raises(RemoteProtocolError, match="2 frames up to frame 6 never came"):
+        watch.check(6)
+    assert watch.lost == 3
+
+
 def test_hello_comes_back_as_it_was():
     assert decode_hello(encode_hello(HELLO)) == HELLO
 

@@ -215,46 +215,57 @@ def targets(desk_: LossDesk) -> list[int | str]:
 
 def test_loss_goes_to_peers_with_spouts_and_to_local_spouts():
     there = desk(3)
-    made = there.on_process_lost([8], "join-8 ended")
+    made = there.on_process_lost("join-8", [8], "join-8 ended")
     assert made == LossNotice("stmgr-3/1/1", (2, 5, 7), (1, 4, 7, 8), "join-8 ended")
     assert targets(there) == [1, 2]
-    assert there.made_count == 1
+    assert there.notice_count == 1
     here = desk(1)
     here.on_link_lost([2, 3], [8, 9], "link to stmgr-3 ended")
     assert targets(here) == [2, "alone-3", "lines-1"]
 
 
+def test_process_whose_link_ended_is_not_told_itself():
+    """It saw the end too and tells its own; or it is dead, and its successor has other trees."""
+    here = desk(1)
+    here.on_process_lost("lines-1", [1], "lines-1 ended")
+    assert targets(here) == []
+    heard = notice(sources=(1,), destinations=(2,))
+    assert here.on_notice(heard, "lines-1")
+    assert targets(here) == []
+    assert here.notice_count == 2
+
+
 def test_loss_that_no_tuple_can_be_part_of_makes_no_notice():
     quiet = desk(1)
     assert quiet.on_link_lost([1], [10], "gone") is None
-    assert quiet.on_process_lost([99], "gone") is None
-    assert (targets(quiet), quiet.made_count) == ([], 0)
+    assert quiet.on_process_lost("x", [99], "gone") is None
+    assert (targets(quiet), quiet.notice_count) == ([], 0)
 
 
 def test_notice_of_a_peer_goes_to_local_spouts_only_and_once():
     there = desk(2)
     heard = notice(sources=(5,), destinations=(6,))
-    assert there.on_notice(heard, from_peer=True)
-    assert not there.on_notice(heard, from_peer=True)
+    assert there.on_notice(heard, None)
+    assert not there.on_notice(heard, None)
     assert targets(there) == ["lines-4"]
 
 
 def test_notice_of_an_instance_goes_to_all_but_itself_drops_it_when_it_comes_back():
     here = desk(1)
     heard = notice(sources=(2,), destinations=(6,))
-    assert here.on_notice(heard, from_peer=False)
+    assert here.on_notice(heard, "split-2")
     assert targets(here) == [2, "lines-1"]
-    assert not here.on_notice(heard, from_peer=True)
+    assert not here.on_notice(heard, None)
 
 
 def test_what_is_heard_before_the_plan_waits_for_it():
     """A stream manager that was killed while the TMaster is dead hears its instances first."""
     fresh = desk(1, None)
     assert fresh.on_link_lost([2], [8], "gone") is None
-    assert fresh.on_process_lost([2], "gone") is None
+    assert fresh.on_process_lost("split-2", [2], "gone") is None
     for number in range(1000):
         heard = LossNotice(f"split-2/1/{number}", (2,), (number + 5,), "link ended")
-        assert fresh.on_notice(heard, from_peer=False)
+        assert fresh.on_notice(heard, "split-2")
     assert len(fresh._early) == NOTICES_MAX
     fresh.set_plan(PLAN)
     assert set(targets(fresh)) == {2, "lines-1"}
@@ -264,7 +275,7 @@ def test_what_is_heard_before_the_plan_waits_for_it():
 
 def test_plan_that_drops_a_container_gives_up_its_notices():
     here = desk(3)
-    here.on_process_lost([8], "gone")
+    here.on_process_lost("join-8", [8], "gone")
     smaller = placed(EDGES, [{"lines": [1], "split": [2], "alone": [3]}, {}, {"join": [8]}])
     here.set_plan(smaller)
     assert targets(here) == [1]
@@ -309,7 +320,7 @@ def test_each_spout_hears_of_each_loss_once_over_links_that_drop_repeat_and_reor
             desks[target].queue.acknowledged(source, content)
             return
         if isinstance(target, int):
-            assert desks[target].on_notice(content, from_peer=True) in (True, False)
+            assert desks[target].on_notice(content, None) in (True, False)
         elif seen[target].is_new(content.id):
             heard[target].append(content)
         mail.append((target, source, content.id))
@@ -318,7 +329,7 @@ def test_each_spout_hears_of_each_loss_once_over_links_that_drop_repeat_and_reor
         number = rng.choice((1, 2, 3))
         own = [task for task, container, _, _ in plan.placements() if container == number]
         if own and rng.random() < 0.8:
-            made = desks[number].on_process_lost([rng.choice(own)], f"loss {len(expected)}")
+            made = desks[number].on_process_lost("", [rng.choice(own)], f"loss {len(expected)}")
             for task in reach.spout_tasks(made) if made else ():
                 expected += [
                     (process.id, made) for t, _, _, process in plan.placements() if t == task
