@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from bench import backpressure
 from bench.measure import Case, Run, machine, run_case, summary
 
 RESULTS = Path(__file__).with_name("results")
@@ -114,6 +115,9 @@ def write_page(result: dict[str, Any]) -> None:
 
 def main() -> None:
     """Measure, print, store."""
+    if sys.argv[1:2] == ["backpressure"]:
+        backpressure.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one row, once: a smoke run")
     parser.add_argument("--runs", type=int, default=3, help="runs a row (default 3)")

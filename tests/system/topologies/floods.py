@@ -158,6 +158,14 @@ class TwoPaths(Topology):
     fast = Fast.spec(inputs=[right])
 
 
+class Alone(Topology):
+    """The path of TwoPaths that nothing slows down, without the other."""
+
+    options = OPTIONS
+    right = Floods.spec(args={"size": BYTES})
+    fast = Fast.spec(inputs=[right])
+
+
 class NeverReads(Topology):
     """A bolt that never returns, and a path that goes on."""
 
