@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -44,6 +46,39 @@ def dying(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     run("kill", "Dying", "--yes", "--wait", "0")
 
 
+class Follower:
+    """`heronshim events --follow` in a process of its own."""
+
+    def __init__(self, topology: str, out: Path) -> None:
+        self._out = out
+        words = ("events", topology, "--follow", "--lines", "10000", "--json")
+        with out.open("wb") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "heronshim.cli.main", *words], stdout=file
+            )
+
+    def events(self) -> list[dict[str, Any]]:
+        """Return what it has printed so far; a line may be half written."""
+        *lines, _ = self._out.read_text().split("\n")
+        return [json.loads(line) for line in lines]
+
+    def leaders(self) -> list[float]:
+        led = (event for event in self.events() if event["kind"] == "leader_taken")
+        return [event["numbers"]["leader_epoch"] for event in led]
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(DEADLINE_S)
+
+
+@pytest.fixture
+def follower(dying: str, tmp_path: Path) -> Iterator[Follower]:
+    made = Follower(dying, tmp_path / "followed")
+    yield made
+    made.process.kill()
+    made.process.wait()
+
+
 def wait_until(done: Callable[[], Any], what: str) -> Any:
     end = time.monotonic() + DEADLINE_S
     while not (found := done()):
@@ -69,7 +104,7 @@ def history(run: Run) -> list[dict[str, Any]]:
 
 
 def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
-    dying: str, run: Run
+    dying: str, run: Run, follower: Follower
 ) -> None:
     def dead(component: str) -> Any:
         return next((e for e in errors_by(run, component) if e["death"]), None)
@@ -127,6 +162,7 @@ def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
     # The supervisor of container 0: the TMaster and the metrics manager beside it die with it.
     (master,) = (event for event in before if event["kind"] == "leader_taken")
     pid = asked(run, "describe", dying)["tmaster"]["pid"]
+    wait_until(lambda: follower.leaders() == [1], "the follower")
     os.kill(pid, signal.SIGKILL)
 
     def told_again() -> bool:
@@ -136,6 +172,10 @@ def test_deaths_say_how_and_where_and_the_history_survives_the_tmaster(
         return len(led) == 2 and known >= {event["id"] for event in before}
 
     wait_until(told_again, "the history of a new TMaster")
+    wait_until(lambda: follower.leaders() == [1, 2], "the follower under the new TMaster")
+    ids = [event["id"] for event in follower.events()]
+    assert len(set(ids)) == len(ids)
+    assert follower.stop() == 0
     assert master["numbers"]["leader_epoch"] == 1
     died = [event for event in history(run) if event["kind"] == "container_died"]
     assert [(event["container"], event["cause"]) for event in died] == [(0, "killed by SIGKILL")]
