@@ -95,6 +95,7 @@ class Interpreter:
     def _stop(self, name: str) -> None:
         process = self._cluster.processes[name]
         assert isinstance(process, Instance)
+        process.pause()  # from here on its own loop polls
         with quiet_machine(self._cluster):
             process.shell._end()
         process.alive = False

@@ -470,10 +470,18 @@ class SimContext:
 
 
 class SimPoller:
-    """A process is woken by what arrives; nothing is polled."""
+    """A process is woken by what arrives; only one that ends polls by itself."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
 
     def register(self, _what: object, _events: int = 0) -> None:
         """All sockets of a process wake it."""
 
     def unregister(self, _what: object) -> None:
         """A closed socket receives nothing."""
+
+    def poll(self, wait_ms: int) -> None:
+        """Let time pass for all others."""
+        cluster = self._process.cluster
+        cluster.run(cluster.now_ns + wait_ms * 1_000_000)

@@ -62,7 +62,7 @@ class Process:
         cluster = self.cluster
         return Surroundings(
             self.context,  # type: ignore[arg-type]
-            SimPoller(),  # type: ignore[arg-type]
+            SimPoller(self),  # type: ignore[arg-type]
             lambda: cluster.now_ns,
             lambda: cluster.wall_ms() + self.wall_shift_ms,
         )
