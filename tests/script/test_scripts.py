@@ -157,6 +157,9 @@ def _details(kind: Kind, header: bytes, payload: bytes) -> str:
     if kind is Kind.STMGR_REGISTER:
         register = register_from_bytes(payload)
         return f" incarnation={register.incarnation} plan={register.plan_epoch}"
+    if kind is Kind.LOSS_NOTICE:
+        notice = link_codec.decode_loss_notice(payload)
+        return f" {notice.sources}>{notice.destinations} {notice.cause}"
     if kind is Kind.BYE:
         return f" last={link_pb2.Bye.FromString(payload).last_sequence}"
     if kind is Kind.BYE_ACK:

@@ -190,6 +190,14 @@ class Cluster:
             fresh = Master(self, incarnation)
         self.processes[process.name] = fresh
 
+    def pending(self) -> int:
+        """Return how many trees are open at living sources."""
+        return sum(
+            process.runtime.spout_pending()
+            for process in self.processes.values()
+            if isinstance(process, Instance) and process.alive
+        )
+
     def command(self, orders: list[Order]) -> Client:
         client = Client(self, self.next_life(), orders)
         self.processes[client.name] = client

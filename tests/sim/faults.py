@@ -16,7 +16,7 @@ FAULTS_NS = 1_500 * MS
 """Faults begin within this time of the start; all are over at its end."""
 KINDS = (
     "kill", "kill_master", "pause", "zombie", "two_masters", "cut", "partition", "late_plan",
-    "delay", "slow", "wall_clock", "state_down", "scheduler", "commands",
+    "wire", "delay", "slow", "wall_clock", "state_down", "scheduler", "commands",
 )  # fmt: skip
 
 
@@ -161,7 +161,7 @@ class Faults:
         wire = self.cluster.net.wire
         setattr(
             wire,
-            self.rng.choice(("doubled", "overtaken")),
+            self.rng.choice(("lost", "doubled", "overtaken")),
             self.rng.choice((0.002, 0.01, 0.05)),
         )
         self.cluster.note(f"wire: {wire}")
