@@ -49,7 +49,6 @@ DURATION_S = 20.0
 """How long the run lasts when no rate is given."""
 CHAOS_DURATION_S = 40.0
 """The same with --chaos: a process is replaced and has joined within a few seconds."""
-CHAOS_OPTIONS = {"message_timeout_s": 5.0}
 CHAOS_LINES_MIN = 8 * TREES_BETWEEN
 RECOVER_WAIT_S = 60.0
 """So long a victim's replacement is waited for once all is counted."""
@@ -156,9 +155,8 @@ def _run(order: _Order) -> Moment:
     """Run the topology to its end and remove it; return its last moment."""
     name = f"word-count-{secrets.token_hex(2)}"
     definition = word_count(
-        name, order.results, order.path, order.times, order.rate,
-        tally=order.chaos, options=CHAOS_OPTIONS if order.chaos else None,
-    )  # fmt: skip
+        name, order.results, order.path, order.times, order.rate, tally=order.chaos
+    )
     steps = Steps(quiet=order.quiet)
     began = time.monotonic()
     interrupt_on_signals()

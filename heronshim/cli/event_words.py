@@ -32,6 +32,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     EventKind.SUSPICION_ENDED: ("speaks again", GOOD),
     EventKind.BACK_PRESSURE_BEGUN: ("back pressure begins", WARN),
     EventKind.BACK_PRESSURE_ENDED: ("back pressure ends", GOOD),
+    EventKind.LOSS_NOTICED: ("loss noticed", WARN),
     EventKind.TREES_FAILED_ON_LOSS: ("trees failed on loss", BAD),
 }
 _NUMBERS: dict[str, str] = {

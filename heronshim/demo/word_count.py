@@ -146,14 +146,13 @@ def word_count(
     rate: float = 0.0,
     *,
     tally: bool = False,
-    options: Mapping[str, Any] | None = None,
 ) -> Topology:
     """Return the topology: one spout, two splitting and two counting tasks, on two containers.
 
-    With `tally` the spout keeps one in the folder `results` too; `options` are the topology's.
+    With `tally` the spout keeps one in the folder `results` too.
     """
     builder = TopologyBuilder(name)
-    builder.options(containers=2, **(options or {}))
+    builder.options(containers=2)
     lines = Lines.spec(path=path, times=times, rate=rate, tally=results if tally else "")
     builder.spout("lines", lines)
     builder.bolt("split", Split.spec(parallelism=2, inputs=["lines"]))
