@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.faults.cluster import wait_until
+from bench.faults.cluster import DEADLINE_S, wait_until
 from bench.faults.ledger import FAIL
 from bench.faults.records import NS, SUSTAINED_NS, problems, sizes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bench.faults.cluster import Cluster
+    from bench.faults.matrix import Cell
     from bench.faults.records import Ledger
     from heronshim.core.io.process_identity import ProcessIdentity
 
@@ -54,35 +55,47 @@ class Outcome:
 
 def run_cell(
     cluster: Cluster,
-    name: str,
-    inject: Callable[[Cluster], None],
+    cell: Cell,
     *,
     steady_s: float = STEADY_S,
     watch_s: float = WATCH_S,
 ) -> Outcome:
     """Let data flow, inject a fault, wait until all that was emitted before its end is acked.
 
-    `inject` returns when the fault is over; what it killed need not be back.
-
     Raises:
         Hung: the topology did not come back.
     """
     cluster.broken = True
-    _wait_settled(cluster, sizes(cluster.ledger_folder), time.monotonic_ns())
+    wait_settled(cluster, sizes(cluster.ledger_folder), time.monotonic_ns())
     begin, before = sizes(cluster.ledger_folder), cluster.processes()
     steady_ns = time.monotonic_ns()
     time.sleep(steady_s)
-    fault_ns = time.monotonic_ns()
-    inject(cluster)
-    wait_until(lambda: before.keys() <= cluster.processes().keys(), f"{name}: all processes")
-    _wait_settled(cluster, begin, time.monotonic_ns())
+    fault_ms, fault_ns = time.time_ns() // 1_000_000, time.monotonic_ns()
+    cell.inject(cluster)
+    wait_until(lambda: before.keys() <= cluster.processes().keys(), f"{cell.name}: all processes")
+    wait_settled(cluster, begin, time.monotonic_ns())
+    for wanted in cell.shows:
+        wait_until(partial(_is_shown, cluster, wanted, fault_ms), f"{wanted} to be shown")
     time.sleep(watch_s)
     cluster.broken = False
-    return _outcome(cluster, name, cluster.ledger(begin), before, (steady_ns, fault_ns))
+    return _outcome(cluster, cell.name, cluster.ledger(begin), before, (steady_ns, fault_ns))
 
 
-def _wait_settled(cluster: Cluster, begin: dict[str, int], before_ns: int) -> None:
-    """Wait until rows arrive and all ids that were emitted before are settled."""
+def _is_shown(cluster: Cluster, wanted: tuple[str, ...], since_ms: int) -> bool:
+    """Return whether a verb lists something that is newer and holds all words."""
+    verb, *words = wanted
+    items = cluster.cli(verb, cluster.topology)[verb]
+    texts = [json.dumps(item) for item in items if item["time_ms"] >= since_ms]
+    return any(all(word in text for word in words) for text in texts)
+
+
+def wait_settled(
+    cluster: Cluster, begin: dict[str, int], before_ns: int, deadline_s: float = DEADLINE_S
+) -> None:
+    """Wait until rows arrive and all ids that were emitted before are settled.
+
+    Looks at what was written from where `sizes` was when it gave `begin`.
+    """
 
     def settled() -> bool:
         time.sleep(POLL_S)
@@ -90,7 +103,7 @@ def _wait_settled(cluster: Cluster, begin: dict[str, int], before_ns: int) -> No
         flows = len(ledger.sink_ns) > 0 and int(ledger.sink_ns[-1]) > before_ns
         return flows and not len(ledger.open_ids(before_ns))
 
-    wait_until(settled, "rows, and acks of all that was open")
+    wait_until(settled, "rows, and acks of all that was open", deadline_s)
 
 
 def _outcome(

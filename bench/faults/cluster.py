@@ -27,7 +27,7 @@ from heronshim.core.io.processes import CONTAINER_MARK
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-DEADLINE_S = 60.0
+DEADLINE_S = 180.0
 """Only guards against hanging."""
 MARK = "HERONSHIM_FAULTS_MARK"
 """Environment variable that all processes of a cluster inherit."""
@@ -54,21 +54,24 @@ class Cluster:
 
     def __init__(
         self,
-        topology: str = "Ledger",
         environment: Mapping[str, str] | None = None,
+        topology: str = "Ledger",
         file: Path = TOPOLOGY_FILE,
     ) -> None:
         self.base = Path(tempfile.mkdtemp(prefix="hf-", dir="/tmp"))
         self.home, self.sockets = self.base / "h", self.base / "s"
         self.ledger_folder = self.base / "l"
-        self.ledger_folder.mkdir()
+        for folder in (self.home, self.sockets, self.ledger_folder):
+            folder.mkdir(mode=0o700)
         self.topology = topology
         self.work_dir = Path()
         self.broken = False
         """Whether a cell ended before the topology was whole again: use another cluster."""
         self._file = file
+        self.before_kill: Callable[[], object] = lambda: None
+        """Called before the topology is killed."""
         self._mark = uuid.uuid4().hex
-        self._environment = {
+        self.environment: dict[str, str] = {
             **os.environ,
             "HERONSHIM_HOME": str(self.home),
             "HERONSHIM_SOCKET_DIR": str(self.sockets),
@@ -85,16 +88,22 @@ class Cluster:
 
     def close(self) -> None:
         """Kill what still lives and remove all files."""
-        for identity in self.marked():
-            send_signal(identity, signal.SIGKILL)
-            wait_ended(identity, DEADLINE_S)
+        self.kill_all()
         shutil.rmtree(self.base, ignore_errors=True)
+
+    def kill_all(self) -> None:
+        """SIGKILL every process that descends from this cluster."""
+        # A launcher or supervisor may start another one while it dies: until there is none.
+        while left := self.marked():
+            for identity in left:
+                send_signal(identity, signal.SIGKILL)
+                wait_ended(identity, DEADLINE_S)
 
     def cli(self, *words: str) -> Any:
         """Run a verb with --json; return what it prints. Raises RuntimeError with its error."""
         done = subprocess.run(
             [sys.executable, "-m", "heronshim.cli.main", *words, "--json"],
-            env=self._environment, capture_output=True, text=True, timeout=4 * DEADLINE_S,
+            env=self.environment, capture_output=True, text=True, timeout=2 * DEADLINE_S,
             check=False,
         )  # fmt: skip
         if done.returncode:
@@ -104,7 +113,7 @@ class Cluster:
 
     def start(self) -> None:
         """Submit the topology and wait for its first rows."""
-        self.cli("submit", f"{self._file}:{self.topology}", "--timeout", "60")
+        self.cli("submit", f"{self._file}:{self.topology}", "--timeout", str(DEADLINE_S))
         self.work_dir = Path(self.cli("describe", self.topology)["work_dir"])
         wait_until(lambda: len(self.ledger().rows), "the first rows")
 
@@ -112,6 +121,7 @@ class Cluster:
         """Let the sources end, see that all is acked, kill the topology; return what is wrong."""
         (self.ledger_folder / "end").touch()
         wait_until(lambda: not len(self.ledger().open_ids()), "acks of all that was emitted")
+        self.before_kill()
         self.cli("kill", self.topology, "--yes", "--wait", "0")
         return problems(self.ledger(), whole=True) + [f"{item} is left" for item in self.left()]
 
@@ -178,15 +188,17 @@ class Cluster:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
             start = str(Path(f"/proc/{pid}/fd/0").readlink())
+            # What starts a launcher, and what a supervisor has just forked, has the same command.
+            leads = os.getsid(pid) == pid
         except OSError:
             return ""
-        if b"heronshim.core.daemons.launcher" in command:
+        if leads and b"heronshim.core.daemons.launcher" in command:
             return "launcher"
         mark = [v for v in _environment(pid) if v.startswith(CONTAINER_MARK.encode() + b"=")]
         if not mark:
             return ""
         container = mark[0].partition(b"=")[2].partition(b"@")[0].decode()
-        if b"heronshim.core.daemons.container" in command:
+        if leads and b"heronshim.core.daemons.container" in command:
             return f"supervisor-{container}"
         if not start.startswith("/memfd:start"):
             return ""

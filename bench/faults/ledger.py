@@ -15,14 +15,19 @@ lives           a line "<component> <task> <pid> <time>" whenever a task has ope
                 "<component> <task> <pid> <time> first" at its first tuple (sources: first emit).
 breaks          a line for each tuple that came out of order; empty when all is well.
 end             made by whoever wants sources to emit no new ids.
+orders          "<what> <numbers>" for a fan that does wrong (UnrulyFan); made by whoever wants it.
+poison          lines of ids that sources may give up; as above.
 
 Times are CLOCK_MONOTONIC nanoseconds, which all processes of a host share.
 """
 
 from __future__ import annotations
 
+import heapq
 import os
+import random
 import struct
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -32,6 +37,10 @@ from typing import Any
 from heronshim.api import Bolt, Context, Grouping, Spout, Topology, Tuple
 
 COPIES = 3
+EXIT_CODE = 13
+HOARD_BYTES = 1 << 20
+HOARD_S = 3.0
+RETRY_S = 2.0
 KEYS = 64
 EMIT, ACK, FAIL, GIVE_UP = 1, 2, 3, 4
 SOURCE_RECORD = struct.Struct("<QQQ")
@@ -87,7 +96,7 @@ class Source(Spout):
     outputs = ("id", "life", "number")
 
     def __init__(self, folder: str, per_s: float, attempts: int = 0) -> None:
-        """`attempts` at an id before it is given up; 0 = for ever."""
+        """`attempts` at an id before it is given up, RETRY_S apart; 0 = for ever, at once."""
         self._folder = folder
         self._per_s = per_s
         self._attempts = attempts
@@ -98,6 +107,7 @@ class Source(Spout):
         self._step = len(tasks)
         self._next = context.task_index
         self._again: deque[int] = deque()
+        self._later: list[tuple[float, int]] = []
         self._failures: dict[int, int] = {}
         self._number = 0
         self._resume(self._writer.folder / f"source-{context.task_id}")
@@ -128,6 +138,8 @@ class Source(Spout):
         self._then_s = now_s
         if self._tokens < 1:
             return
+        if self._later and self._later[0][0] <= now_s:
+            self._again.append(heapq.heappop(self._later)[1])
         if self._again:
             id_ = self._again.popleft()
         elif self._is_ended(now_s):
@@ -157,6 +169,10 @@ class Source(Spout):
             if self._failures[id] >= self._attempts:
                 self._write(GIVE_UP, id)
                 return
+            # Apart from those that failed with it: one of them may be why.
+            due_s = time.monotonic() + random.uniform(0, RETRY_S)
+            heapq.heappush(self._later, (due_s, id))
+            return
         self._again.append(id)
 
     def _write(self, kind: int, id_: int) -> None:
@@ -183,6 +199,52 @@ class Fan(Bolt):
         for row in range(id_ * COPIES, (id_ + 1) * COPIES):
             self._number += 1
             self.emit([row, row % KEYS, writer.life, self._number])
+
+
+class UnrulyFan(Fan):
+    """Does what the file `orders` says, as an author's code with a fault would.
+
+    memory, descriptors, threads: the named tasks take more and more of them. raise, exit: any
+    task raises, or ends its process, at the named ids.
+    """
+
+    def prepare(self, config: Mapping[str, Any], context: Context) -> None:
+        super().prepare(config, context)
+        self._what, self._numbers, self._look_s = "", frozenset[int](), 0.0
+        self._hoard: list[Any] = []
+
+    def execute(self, tup: Tuple) -> None:
+        what = self._order()
+        hit = tup["id"] in self._numbers
+        if what == "memory":
+            self._hoard.append(b"x" * HOARD_BYTES)
+        elif what == "descriptors":
+            self._hoard.append(os.fdopen(os.open(os.devnull, os.O_RDONLY)))
+        elif what == "threads":
+            thread = threading.Thread(target=time.sleep, args=(HOARD_S,), daemon=True)
+            thread.start()
+        elif what == "raise" and hit:
+            msg = f"poison {tup['id']}"
+            raise ValueError(msg)
+        elif what == "exit" and hit:
+            os._exit(EXIT_CODE)
+        else:
+            self._hoard.clear()
+        super().execute(tup)
+
+    def _order(self) -> str:
+        """Return what is ordered; of what has tasks only if ours is among them."""
+        now_s = time.monotonic()
+        if now_s >= self._look_s:
+            self._look_s = now_s + LOOK_S
+            try:
+                what, *numbers = (self._writer.folder / "orders").read_text().split()
+            except (FileNotFoundError, ValueError):
+                what, numbers = "", []
+            self._numbers = frozenset(map(int, numbers))
+            mine = what in ("raise", "exit") or self._writer.task in self._numbers
+            self._what = what if mine else ""
+        return self._what
 
 
 class Count(Bolt):
@@ -228,15 +290,22 @@ class Sink(Bolt):
 
 FOLDER = os.environ.get("LEDGER_FOLDER", "")
 PER_S = float(os.environ.get("LEDGER_PER_S", "2000"))
-TIMEOUT_S = float(os.environ.get("LEDGER_TIMEOUT_S", "3"))
+LIVENESS_S = float(os.environ.get("LEDGER_LIVENESS_S", "30"))
+ATTEMPTS = int(os.environ.get("LEDGER_ATTEMPTS", "0"))
+UNRULY = bool(os.environ.get("LEDGER_UNRULY"))
 SOURCES = 2
 
 
 class Ledger(Topology):
     """Two containers; each component's tasks are spread over both."""
 
-    options = {"containers": 2, "message_timeout_s": TIMEOUT_S}
-    source = Source.spec(parallelism=SOURCES, args={"folder": FOLDER, "per_s": PER_S / SOURCES})
-    fan = Fan.spec(parallelism=2, inputs=[source], args={"folder": FOLDER})
+    options = {"containers": 2, "liveness_limit_s": LIVENESS_S}
+    source = Source.spec(
+        parallelism=SOURCES,
+        args={"folder": FOLDER, "per_s": PER_S / SOURCES, "attempts": ATTEMPTS},
+    )
+    fan = (UnrulyFan if UNRULY else Fan).spec(
+        parallelism=2, inputs=[source], args={"folder": FOLDER}, options={"ram_mb": 200.0}
+    )
     count = Count.spec(parallelism=2, inputs={fan: Grouping.fields("key")}, args={"folder": FOLDER})
     sink = Sink.spec(parallelism=2, inputs=[count], args={"folder": FOLDER})

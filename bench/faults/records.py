@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bench.faults.ledger import ACK, COPIES, EMIT, GIVE_UP, KEYS, SINK_RECORD, SOURCE_RECORD
+from bench.faults.ledger import (
+    ACK,
+    COPIES,
+    EMIT,
+    GIVE_UP,
+    KEYS,
+    SINK_RECORD,
+    SOURCE_RECORD,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +59,8 @@ class Ledger:
     sink_tasks: NDArray[np.uint64]
     breaks: list[str]
     task_lives: list[Life]
+    poison: NDArray[np.uint64]
+    """Ids that sources may give up."""
 
     @classmethod
     def read(cls, folder: Path, begin: Mapping[str, int] | None = None) -> Ledger:
@@ -63,7 +73,9 @@ class Ledger:
         source = _columns(sorted(folder.glob("source-*")), begin, 3, 2)[:3]
         sink = _columns(sorted(folder.glob("sink-*")), begin, 5, 4)
         breaks = _tail(folder / "breaks", begin).decode().splitlines()
-        return cls(*source, *sink, breaks, _lives(_tail(folder / "lives", {}).decode()))
+        lives = _lives(_tail(folder / "lives", {}).decode())
+        poison = np.array(_tail(folder / "poison", {}).split(), np.uint64)
+        return cls(*source, *sink, breaks, lives, poison)
 
     def of(self, kind: int, begin_ns: int = 0, end_ns: int = 1 << 63) -> NDArray[np.uint64]:
         """Return the ids of one kind of a source's records in a time."""
@@ -154,6 +166,9 @@ def problems(ledger: Ledger, *, whole: bool) -> list[str]:
     for name, values in wrong.items():
         if len(values):
             found.append(f"{len(values)} {name}, such as {list(values[:5])}")
+    healthy = np.setdiff1d(ledger.of(GIVE_UP), ledger.poison)
+    if len(healthy):
+        found.append(f"{len(healthy)} ids given up that were no poison, such as {healthy[:5]}")
     wrong_counts = ledger.wrong_counts()
     if wrong_counts:
         found.append(f"{wrong_counts} counts are wrong")

@@ -16,8 +16,8 @@ from statistics import median
 from typing import Any
 
 from bench.faults.cell import Outcome, run_cell
-from bench.faults.cluster import Cluster
 from bench.faults.matrix import Cell, all_cells
+from bench.faults.rigs import RIGS
 from bench.measure import machine
 
 RESULTS = Path(__file__).parents[1] / "results"
@@ -26,27 +26,30 @@ BEGIN, END = "<!-- table begin -->", "<!-- table end -->"
 PER_S = 1000
 """Ids a second: three rows each, so that 10,000 tuples a second pass the bolts, and two cores
 have room to start processes beside them."""
-LOADS = {"LEDGER_PER_S": str(PER_S)}
+LOAD = {"LEDGER_PER_S": str(PER_S)}
 SECONDS = {"first_tuple_s": "first tuple s", "back_s": "95 % of the rate s", "gap_s": "gap s"}
 COUNTS = {"trees_failed": "trees failed", "duplicates": "ids twice"}
 NEVER_S = float("inf")
 
 
 def measure(cells: list[Cell], runs: int) -> dict[str, list[Outcome]]:
-    """Run all cells `runs` times; a cell that breaks the topology costs a new one."""
+    """Run all cells `runs` times, those of one rig after another on one topology."""
     found: dict[str, list[Outcome]] = {cell.name: [] for cell in cells}
     for turn in range(runs):
         print(f"run {turn + 1} of {runs}", file=sys.stderr, flush=True)
-        with Cluster(environment=LOADS) as cluster:
-            cluster.start()
-            for cell in cells:
-                outcome = run_cell(cluster, cell.name, cell.inject)
-                found[cell.name].append(outcome)
-                print(line(outcome), file=sys.stderr, flush=True)
-            wrong = cluster.finish()
-        if wrong:
-            msg = f"run {turn + 1}: {wrong}"
-            raise RuntimeError(msg)
+        for rig, start in RIGS.items():
+            mine = [cell for cell in cells if cell.rig == rig]
+            if not mine:
+                continue
+            with start(LOAD) as cluster:
+                for cell in mine:
+                    outcome = run_cell(cluster, cell)
+                    found[cell.name].append(outcome)
+                    print(line(outcome), file=sys.stderr, flush=True)
+                wrong = cluster.finish()
+            if wrong:
+                msg = f"run {turn + 1} of rig {rig}: {wrong}"
+                raise RuntimeError(msg)
     return found
 
 

@@ -63,6 +63,8 @@ class Container:
     """How long its supervisor was silent when it was killed for that; 0: it was not."""
     stop_deadline_ns: int = 0
     """When a supervisor that was asked to stop is killed; 0 = it was not asked."""
+    is_cleared: bool = True
+    """Whether nothing is left of its last supervisor's processes and socket."""
     backoff: RestartBackoff = field(default_factory=RestartBackoff)
 
 

@@ -20,6 +20,7 @@ from heronshim.core.codec.metrics import metrics_from_bytes
 from heronshim.core.daemons.sink_thread import SinkThread
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
+from heronshim.core.io.disk_watch import DiskWatch
 from heronshim.core.io.event_file import (
     EVENTS_FILE,
     HISTORY_FILE,
@@ -32,8 +33,10 @@ from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.io.work_folder import container_folder
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.plugins.tmaster_sink import TMasterSink, engine_options
+from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import METRICS_SINKS, load
+from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ConfigError, HeronshimError, RemoteProtocolError
@@ -80,6 +83,8 @@ class MetricsManager:
         self._host = os.uname().nodename
         self._supervisor_events = EventTail(folder / EVENTS_FILE)
         self._history = EventFile(folder / HISTORY_FILE)
+        self._disks = DiskWatch((folder, folder / "logs"))
+        self._happened = EventBuffer(start.process, start.container, start.incarnation, wall_ms)
         self._known_history = read_last_events(folder / HISTORY_FILE)
         """What an earlier metrics manager kept, until it is told."""
         self._sinks: list[SinkThread] = []
@@ -177,8 +182,16 @@ class MetricsManager:
     def _read_events(self) -> list[EventRecord]:
         """Return what the files of events hold that was not told yet."""
         known, self._known_history = self._known_history, []
-        events = self._supervisor_events.read()
+        self._look_at_disks()
+        events = [*self._supervisor_events.read(), *self._happened.take()]
         return known + [replace(event, host=event.host or self._host) for event in events]
+
+    def _look_at_disks(self) -> None:
+        """Tell of a full disk over the network: what is written to files about it is lost."""
+        for folder, error in self._disks.look():
+            kind = EventKind.DISK_FULL if error else EventKind.DISK_FREED
+            log_event("ERROR" if error else "INFO", kind, folder=folder, cause=error)
+            self._happened.add(kind, cause=f"{folder}: {error or 'it can be written again'}")
 
     def _placed_errors(self, record: MetricsRecord) -> tuple[ErrorRecord, ...]:
         """Return a report's errors; who reported them is named where nobody else is."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from heronshim.core.io import processes
 from heronshim.core.io.backoff import RestartBackoff
 from heronshim.core.io.heartbeats import HeartbeatReader
+from heronshim.core.io.logs import event_line
 from heronshim.core.io.memory_limit import MemoryCgroup, MemoryWatch, Strike
 from heronshim.core.io.rotating_log import RotatingLog
 from heronshim.core.spi.events import DETAIL_CHARACTERS_MAX
@@ -125,6 +126,7 @@ class SupervisedProcess:
         """When a process over its memory limit is killed; 0 = it is not."""
         self._asked = False
         self._tail = b""
+        self._dropped_told = 0
 
     @property
     def is_watched(self) -> bool:
@@ -138,11 +140,18 @@ class SupervisedProcess:
         """Start it; it is RUNNING then.
 
         Raises:
-            OSError: its program is missing or may not be run; call `retry_later`.
+            OSError: its program is missing or may not be run, or the system has no room for a
+                process or a descriptor; call `retry_later`.
         """
         assert self.state is ProcessState.WAITING
         read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        beats_read, beats_write = os.pipe2(os.O_CLOEXEC) if self.spec.heartbeats else (-1, -1)
+        beats_read, beats_write = -1, -1
+        if self.spec.heartbeats:
+            try:
+                beats_read, beats_write = os.pipe2(os.O_CLOEXEC)
+            except OSError:
+                _close(read_end, write_end)
+                raise
         order = processes.Spawn(
             argv=self.spec.argv,
             start_line=replace(start, heartbeat=beats_write).to_json().encode(),
@@ -159,11 +168,18 @@ class SupervisedProcess:
             raise
         finally:
             _close(write_end, beats_write)
+        try:
+            # Our child, not waited for yet: its id cannot be another's.
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            # Out of descriptors. One whose end nobody would hear of must not run.
+            processes.kill_group(pid, signal.SIGKILL)
+            processes.reap(pid)
+            _close(read_end, beats_read)
+            raise
         os.set_blocking(read_end, False)
-        self.pid, self.output = pid, read_end
+        self.pid, self.pidfd, self.output = pid, pidfd, read_end
         self.heartbeats = HeartbeatReader(beats_read) if self.spec.heartbeats else None
-        # Our child, not waited for yet: its id cannot be another's.
-        self.pidfd = os.pidfd_open(pid)
         self.state = ProcessState.RUNNING
         self.starts += 1
         self._started_ns, self.incarnation = now_ns, start.incarnation
@@ -192,7 +208,7 @@ class SupervisedProcess:
         if not data:
             self._close_output()
             return 0
-        self._log.write(data)
+        self._to_log(data)
         self._tail = (self._tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
         return len(data)
 
@@ -281,7 +297,16 @@ class SupervisedProcess:
         """Add a line of the supervisor's to the process's own log."""
         if self._tail and not self._tail.endswith(b"\n"):
             line = "\n" + line
-        self._log.write(line.encode("utf-8", "replace"))
+        self._to_log(line.encode("utf-8", "replace"))
+
+    def _to_log(self, data: bytes) -> None:
+        """Write, and once a full disk takes something again say how much is missing."""
+        dropped = self._log.dropped_bytes
+        self._log.write(data)
+        if dropped > self._dropped_told and self._log.dropped_bytes == dropped:
+            lost = dropped - self._dropped_told
+            self._log.write(event_line("WARNING", "log_dropped", bytes=lost).encode())
+            self._dropped_told = dropped
 
     def close(self) -> None:
         """Close its log and remove its cgroup; the process has ended."""

@@ -201,6 +201,8 @@ class Supervisors:
             if container.identity is not None:
                 if not wanted or container.started_generation != container.generation:
                     self._stop(container, now_ns)
+            elif not self._is_cleared(container, now_ns):
+                continue
             elif not wanted:
                 del self._state.containers[container.id]
                 self._changed = True
@@ -214,7 +216,8 @@ class Supervisors:
         due = [
             container.start_at_ns if container.identity is None else container.stop_deadline_ns
             for container in self._state.containers.values()
-            if (container.identity is None and self._can_start(container))
+            if (container.identity is None and not container.is_cleared)
+            or (container.identity is None and self._can_start(container))
             or container.stop_deadline_ns
         ]
         if self._liveness.keys():
@@ -242,7 +245,7 @@ class Supervisors:
                     | {CONTAINER_MARK: container_mark(self._work_dir, container.id)},
                     dies_with_parent=False,
                 )
-                pid = processes.spawn(order)
+                pid, pidfd = _spawn(order)
             finally:
                 os.close(output)
         except OSError as error:
@@ -250,9 +253,8 @@ class Supervisors:
             container.start_at_ns = now_ns + container.backoff.next_ns(0)
             log_event("ERROR", "container_not_started", container=container.id, error=error)
             return
-        # Our child, not waited for yet: its id cannot be another's.
         identity = ProcessIdentity(pid, process_identity.process_start_ticks(pid) or 0)
-        self._runs(container, identity, os.pidfd_open(pid), container.generation, is_child=True)
+        self._runs(container, identity, pidfd, container.generation, is_child=True)
         container.started_ns = now_ns
         log_event("INFO", "container_started", container=container.id, pid=pid)
 
@@ -285,7 +287,7 @@ class Supervisors:
         is_second = end is not None and end.exit_code == EXIT_ALREADY_SUPERVISED
         if is_second and self._adopt(container, None):
             return
-        self._clear_away(container.id)
+        container.is_cleared = False
         how = str(end) if end is not None else "exit status unknown, an earlier launcher's child"
         if container.silent_ns:
             how = f"killed after {container.silent_ns / 1e9:.1f} s of silence"
@@ -325,6 +327,22 @@ class Supervisors:
         file.write([event])
         file.close()
 
+    def _is_cleared(self, container: Container, now_ns: int) -> bool:
+        """Clear away what the last supervisor left; return False when that must be tried again."""
+        if container.is_cleared:
+            return True
+        if container.start_at_ns > now_ns:
+            return False
+        try:
+            self._clear_away(container.id)
+        except OSError as error:
+            # Out of descriptors: /proc cannot be read now.
+            container.start_at_ns = now_ns + container.backoff.next_ns(0)
+            log_event("ERROR", "container_not_cleared", container=container.id, error=error)
+            return False
+        container.is_cleared = True
+        return True
+
     def _clear_away(self, number: int) -> None:
         """Kill what a dead supervisor's processes left, and remove its socket."""
         for stray in processes.kill_marked(container_mark(self._work_dir, number)):
@@ -339,6 +357,19 @@ class Supervisors:
             record = read_supervisor_record(folder)
             if record is not None and self.launch is not None:
                 remove_socket(record.socket, self.launch.socket_dir)
+
+
+def _spawn(order: processes.Spawn) -> tuple[int, int]:
+    """Start a supervisor; return its id and pidfd. Raises OSError, and then none runs."""
+    pid = processes.spawn(order)
+    try:
+        # Our child, not waited for yet: its id cannot be another's.
+        return pid, os.pidfd_open(pid)
+    except OSError:
+        # Out of descriptors. One whose end nobody would hear of must not run.
+        os.kill(pid, signal.SIGKILL)
+        processes.reap(pid)
+        raise
 
 
 def remove_socket(path: str, socket_dir: str) -> None:

@@ -313,15 +313,12 @@ class TMasterDaemon:
             self.failure = str(error)
         except StateError as error:
             log_event("ERROR", "plan_not_stored", epoch=plan.plan_epoch, error=error)
+            self._note(EventKind.PLAN_NOT_STORED, cause=str(error))
             self._events.append(PlanNotStored(plan.plan_epoch, str(error)))
         else:
+            epochs = {"epoch": plan.plan_epoch, "leader_epoch": plan.leader_epoch}
             log_event(
-                "INFO",
-                "plan_stored",
-                epoch=plan.plan_epoch,
-                leader_epoch=plan.leader_epoch,
-                state=plan.state,
-                containers=len(plan.containers),
+                "INFO", "plan_stored", **epochs, state=plan.state, containers=len(plan.containers)
             )
             self._note(
                 EventKind.PLAN_STORED,

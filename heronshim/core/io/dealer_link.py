@@ -367,12 +367,12 @@ class DealerLink:
     def _open(self, now_ns: int) -> None:
         """Make a socket, connect it and send the hello."""
         self.attempt += 1
-        socket = dealer(self._context)
-        address = f"inproc://dealer-link-{next(_monitor_number)}"
-        socket.monitor(address, _MONITORED)
-        monitor = self._context.socket(zmq.PAIR)
-        monitor.setsockopt(zmq.LINGER, 0)
-        monitor.connect(address)
+        try:
+            socket, monitor = self._sockets()
+        except zmq.ZMQError as error:
+            # Out of descriptors: those of what ends meanwhile are free at the next attempt.
+            self._fail(f"no socket can be made: {error}", now_ns)
+            return
         self._socket, self._monitor = socket, monitor
         self._peer_gone = False
         self._sequence = self._tuples_sequence = 0
@@ -390,6 +390,20 @@ class DealerLink:
         hello = encode_hello(replace(self._hello, attempt=self.attempt))
         socket.send(HEADER.pack(PROTOCOL_VERSION, Kind.HELLO, 0, 0, 0, 0, 0), zmq.SNDMORE)
         socket.send(hello)
+
+    def _sockets(self) -> tuple[zmq.Socket[bytes], zmq.Socket[bytes]]:
+        """Return a new socket and its monitor; raises ZMQError."""
+        socket = dealer(self._context)
+        try:
+            address = f"inproc://dealer-link-{next(_monitor_number)}"
+            socket.monitor(address, _MONITORED)
+            monitor = self._context.socket(zmq.PAIR)
+        except zmq.ZMQError:
+            socket.close()
+            raise
+        monitor.setsockopt(zmq.LINGER, 0)
+        monitor.connect(address)
+        return socket, monitor
 
     def _readable(self) -> bool:
         """Return whether a frame waits in the socket."""

@@ -1,7 +1,8 @@
 """The counter of process starts in one container, kept over supervisor restarts.
 
-The file holds one line: the last number and its CRC-32 in hex. A number that was damaged and
-read as a lower one would be used twice: peers that know the higher one refuse it for ever.
+The file holds one line: the last number, 16 digits, and its CRC-32 in hex. A number that was
+damaged and read as a lower one would be used twice: peers that know the higher one refuse it for
+ever.
 """
 
 from __future__ import annotations
@@ -60,15 +61,17 @@ class IncarnationCounter:
         Raises:
             StateError: it cannot be stored.
         """
-        temporary = self._path.with_suffix(".new")
+        line = _line(self._last + 1)
         try:
+            # In place, always as long, so that a full disk takes it and who died is started again.
             # Without fsync: what a power loss could forget died with its peers by then.
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
             try:
-                os.write(descriptor, _line(self._last + 1))
+                os.write(descriptor, line)
+                # A damaged file may be longer.
+                os.ftruncate(descriptor, len(line))
             finally:
                 os.close(descriptor)
-            temporary.replace(self._path)
         except OSError as error:
             msg = f"incarnation file {self._path} cannot be written: {error}; free its disk"
             raise StateError(msg) from error
@@ -77,7 +80,7 @@ class IncarnationCounter:
 
 
 def _line(number: int) -> bytes:
-    digits = b"%d" % number
+    digits = b"%016d" % number
     return b"%s %08x\n" % (digits, zlib.crc32(digits))
 
 

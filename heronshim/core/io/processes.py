@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource  # noqa: F401 - os.wait4 imports it at its first call, and may be out of descriptors
 import signal
 import subprocess
 from dataclasses import dataclass

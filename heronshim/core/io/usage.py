@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _US_PER_S = 1_000_000
+_STATM = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+"""Held open: a process that ran out of descriptors goes on reporting."""
 
 
 def cpu_time_us() -> int:
@@ -20,7 +22,7 @@ def cpu_time_us() -> int:
 
 def rss_bytes() -> int:
     """Return this process's resident memory in bytes."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    pages = int(os.pread(_STATM, 256, 0).split()[1])
     return pages * resource.getpagesize()
 
 

@@ -1,14 +1,16 @@
-"""A ledger topology that the cells of one module share, a fault after another."""
+"""A ledger topology that cells share, a fault after another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from bench.faults.cluster import Cluster
+from bench.faults.rigs import RIGS
 
-LIGHT = {"LEDGER_PER_S": "500", "LEDGER_TIMEOUT_S": "5"}
+LIGHT = {"LEDGER_PER_S": "500"}
 """A busy machine carries it, so that what is late is late because of the fault."""
 
 
@@ -18,37 +20,33 @@ def _nothing_left() -> None:
 
 
 class Shared:
-    """The cluster in use; another one after a cell that did not end well."""
+    """The cluster in use: another one for another rig, or after a cell that did not end well."""
 
     def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._rig = ""
         self._cluster: Cluster | None = None
+        self.wrong: list[str] = []
+        """What was wrong with clusters at their end, in whatever cell it began."""
 
-    def get(self) -> Cluster:
-        if self._cluster is not None and self._cluster.broken:
-            self._cluster.close()
-            self._cluster = None
+    def cluster(self, rig: str) -> Cluster:
+        if self._cluster is not None and (self._cluster.broken or self._rig != rig):
+            self.close()
         if self._cluster is None:
-            self._cluster = Cluster(environment=LIGHT)
-            self._cluster.start()
+            self._cluster, self._rig = self._stack.enter_context(RIGS[rig](LIGHT)), rig
         return self._cluster
 
-    def finish(self) -> list[str]:
-        if self._cluster is None:
-            return []
-        try:
-            return [] if self._cluster.broken else self._cluster.finish()
-        finally:
-            self._cluster.close()
+    def close(self) -> None:
+        """All is acked, the whole ledger is right, and nothing is left; or `wrong` says what."""
+        cluster, self._cluster = self._cluster, None
+        with self._stack:
+            if cluster is not None and not cluster.broken:
+                self.wrong += cluster.finish()
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[Shared]:
-    """At the end all is acked, the whole ledger is right, and nothing is left."""
     found = Shared()
     yield found
-    assert found.finish() == []
-
-
-@pytest.fixture
-def cluster(shared: Shared) -> Cluster:
-    return shared.get()
+    found.close()
+    assert found.wrong == []

@@ -84,9 +84,16 @@ def test_an_open_id_is_not_lost_but_open(book: Book) -> None:
     book.source(FAIL, 4)
     book.source(EMIT, 6)
     book.source(GIVE_UP, 6)
+    (book.folder / "poison").write_text("6\n")
     assert problems(book.read(), whole=True) == []
     assert book.read().open_ids().tolist() == [4]
     assert book.read().open_ids(before_ns=NS).tolist() == []
+
+
+def test_only_poison_may_be_given_up(book: Book) -> None:
+    book.source(EMIT, 6)
+    book.source(GIVE_UP, 6)
+    assert "1 ids given up that were no poison" in problems(book.read(), whole=True)[0]
 
 
 def test_a_row_of_an_id_that_nobody_emitted_is_invented(book: Book) -> None:
