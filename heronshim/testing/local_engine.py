@@ -263,7 +263,12 @@ class LocalEngine:
     def _deliver(self) -> bool:
         """Deliver frames until none is on its way; return whether there was one."""
         delivered = False
-        while self._mail:
+        while True:
+            # Also without frames: a task that joined anew has rows that wait for its credit.
+            for container in self._containers.values():
+                self._give_and_ask(container)
+            if not self._mail:
+                return delivered
             delivered = True
             while self._mail:
                 mail = self._mail.popleft()
@@ -273,9 +278,6 @@ class LocalEngine:
                     )
                 else:
                     self._route(mail.target.forwarder, mail)
-            for container in self._containers.values():
-                self._give_and_ask(container)
-        return delivered
 
     def _route(self, forwarder: Forwarder, mail: _Mail) -> None:
         if mail.kind == Kind.DATA:

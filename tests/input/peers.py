@@ -264,7 +264,7 @@ class Peers(threading.Thread):
                     self.ended += [
                         event.cause
                         for event in link.take_events()
-                        if event.kind in (LinkEventKind.ENDED, LinkEventKind.FRAMES_LOST)
+                        if event.kind is LinkEventKind.ENDED
                     ]
                 self.turn()
                 time.sleep(0.001)
