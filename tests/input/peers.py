@@ -107,6 +107,14 @@ def head(
     )  # fmt: skip
 
 
+def with_sequence(parts: list[bytes], sequence: int) -> list[bytes]:
+    """Return a frame with another sequence number in its header, if it has a whole one."""
+    header = parts[0]
+    if len(header) != HEADER.size:
+        return parts
+    return [HEADER.pack(*HEADER.unpack(header)[:-1], sequence), *parts[1:]]
+
+
 def varint(number: int) -> bytes:
     out = b""
     while number > 127:
@@ -198,8 +206,13 @@ class Daemon:
         finally:
             peer.close(0)
 
-    def attack(self, process: str, *frames: list[bytes], **other: Any) -> ErrorCode | None:
-        """Join as a process, send frames; return how the first bad one was refused, or None."""
+    def attack(
+        self, process: str, *frames: list[bytes], numbered: bool = True, **other: Any
+    ) -> ErrorCode | None:
+        """Join as a process, send frames; return how the first bad one was refused, or None.
+
+        Frames get the sequence numbers that are due, unless they are `numbered` False.
+        """
         self.attempts += 1
         peer = self.peer()
         try:
@@ -207,9 +220,8 @@ class Daemon:
             peer.send_multipart([head(Kind.HELLO, 0), encode_hello(good)])
             header, payload = peer.recv_multipart()
             assert HEADER.unpack(header)[1] == Kind.HELLO_ACK, decode_error(payload)
-            for parts in frames:
-                peer.send_multipart(parts)
-            peer.send_multipart([head(Kind.HEARTBEAT, 1 << 40), PROBE])
+            for sequence, parts in enumerate([*frames, [head(Kind.HEARTBEAT), PROBE]], 1):
+                peer.send_multipart(with_sequence(parts, sequence) if numbered else parts)
             code, message = self.answer(peer)
             assert message
             assert len(message) < 1000

@@ -21,7 +21,7 @@ from heronshim.core.io.sockets import FRAME_BYTES_MAX
 from heronshim.core.io.tokens import process_token
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.frame import CONTROL_BYTES_MAX, METRICS_BYTES_MAX, Kind
-from heronshim.core.stream.link import Role
+from heronshim.core.stream.link import Bye, Role
 from heronshim.core.stream.loss import LossNotice
 from heronshim.errors import ErrorCode
 from tests.input.peers import SECRET, TOPOLOGY_ID, Daemon, field, head, hello_of, text, varint
@@ -140,16 +140,21 @@ def test_extremes_in_the_header_harm_nobody(stmgr: Daemon) -> None:
     extremes = (-(1 << 31), -3, -1, 0, 7, (1 << 31) - 1)
     for kind in (Kind.DATA, Kind.OUTCOMES, Kind.BARRIER):
         frames = [
-            [head(kind, sequence, destination, source, flags=0xFFFF), b"x"]
+            [head(kind, 0, destination, source, flags=0xFFFF), b"x"]
             for destination in extremes
             for source in (-1, 3)
-            for sequence in (0, (1 << 64) - 1)
         ]
         code = stmgr.attack(ROGUE, *frames)
         assert code in (None, ErrorCode.TASK)
         if code is None:
             counted(stmgr, "unknown_task_count", before + len(frames))
             before += len(frames)
+
+
+@pytest.mark.parametrize("sequence", [0, 2, 1 << 40, (1 << 64) - 1])
+def test_sequence_number_that_does_not_follow_ends_the_link(stmgr: Daemon, sequence: int) -> None:
+    frame = [head(Kind.DATA, sequence, 3, 3), b"x"]
+    assert stmgr.attack(ROGUE, frame, numbered=False) is ErrorCode.MALFORMED
 
 
 # ---- who speaks ----
@@ -202,7 +207,7 @@ def test_token_is_good_for_one_attempt_and_no_older_incarnation(stmgr: Daemon) -
 
 def test_token_is_spent_by_a_bye(stmgr: Daemon) -> None:
     process = "rogue-5"
-    code = stmgr.attack(process, [head(Kind.BYE), encode_bye(0, "done")])
+    code = stmgr.attack(process, [head(Kind.BYE), encode_bye(Bye(0, 0, "done"))])
     assert code is ErrorCode.NO_HELLO
     assert refused(stmgr, process=process) is ErrorCode.STALE_INCARNATION
     assert stmgr.attack(process, incarnation=2) is None
