@@ -132,7 +132,8 @@ class TestPending:
         turn(loop)
         sizes = [len(sent.rows) for sent in loop.sent if sent.kind is Kind.DATA]
         assert max(sizes) <= rows
-        assert sinks > 1 or max(sizes) == rows
+        # A frame is at most a quarter larger than the last one: the limit is reached before.
+        assert sinks > 1 or max(sizes) > rows // 2
 
     def test_limit_is_no_limit_where_acks_come_at_emit(self):
         loop = make_loop(source(limit=500), max_spout_pending=10, delivery="at_most_once")
