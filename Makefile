@@ -16,13 +16,13 @@ help: ## Print this list
 	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, sim, bench and recovery'
 
 setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with all development tools
-	@.ci/system-packages protobuf-compiler gcc libc6-dev
+	@.ci/system-packages protobuf-compiler gcc libc6-dev default-jdk-headless
 
 demo: .venv/run.stamp ## Count the words of a real text on two containers; run-time packages only
 	@$(BIN)/heronshim demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests, those of the per-tuple path with and without the native module
-	@.ci/system-packages gcc libc6-dev
+	@.ci/system-packages gcc libc6-dev default-jdk-headless
 	@$(BIN)/pytest $(ARGS)
 	@if [[ -z "$(ARGS)" ]]; then HERONSHIM_NATIVE=0 $(BIN)/pytest $(EITHER); fi
 

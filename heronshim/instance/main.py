@@ -26,7 +26,7 @@ from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
 from heronshim.core.stream.frame import TUPLE_KINDS
 from heronshim.core.stream.link import Hello, Role
-from heronshim.errors import HeronshimError, LocalProtocolError, RemoteProtocolError
+from heronshim.errors import ErrorCode, HeronshimError, LocalProtocolError, RemoteProtocolError
 from heronshim.instance.clock import Clock
 from heronshim.instance.component_loader import load_component
 from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
@@ -188,6 +188,9 @@ class InstanceShell:
             return
         process = self._start.process
         log_event("WARNING", f"link_{event.kind.value}", process=process, cause=event.cause)
+        if event.code is ErrorCode.STALE_INCARNATION:
+            # Replaced while it was stopped: a stream manager that forgets it must not take it in.
+            self._stopping = True
         if event.kind is LinkEventKind.ENDED and not event.clean:
             cause = f"link of {process} ended: {event.cause}"
             self._runtime.losses.on_link_lost(cause, now_ns)
