@@ -23,8 +23,8 @@ STEADY_S = 3.0
 """How long data flows before a fault; the rate before is counted over it."""
 WATCH_S = 1.0 + SUSTAINED_NS / NS
 """How long data flows after all is back, so that the rate is seen to be back."""
-GAP_MIN_S = 0.1
-"""A shorter silence of a sink is none: batches leave every millisecond, hosts are busy."""
+GAP_MIN_S = 0.2
+"""A shorter silence of a sink is none: sources emit every 0.05 s, hosts are busy."""
 POLL_S = 0.1
 
 

@@ -28,7 +28,7 @@ def start() -> Iterator[Callable[[str], Cluster]]:
     made: list[Cluster] = []
 
     def begin(topology: str) -> Cluster:
-        cluster = Cluster(topology, file=TOPOLOGIES)
+        cluster = Cluster(topology=topology, file=TOPOLOGIES)
         made.append(cluster)
         cluster.cli("submit", f"{TOPOLOGIES}:{topology}", "--timeout", "120")
         cluster.work_dir = Path(cluster.cli("describe", topology)["work_dir"])
@@ -76,6 +76,15 @@ def test_silence_below_the_limit_is_shown_and_changes_nothing(
     cluster = start("Blocking")
     before = cluster.processes()
 
+    # First these: who is stopped itself does not see how long others were silent.
+    lock, garbage = named(cluster, "holds_lock"), named(cluster, "collects")
+
+    def silences() -> dict[str, float]:
+        ends = events(cluster, "suspicion_ended")
+        return {e["process"]: e["numbers"]["silent_s"] for e in ends}
+
+    wait_until(lambda: {lock, garbage} <= silences().keys(), "the ends of suspicions")
+
     plain = named(cluster, "plain")
     home = next(
         item["id"]
@@ -96,11 +105,10 @@ def test_silence_below_the_limit_is_shown_and_changes_nothing(
     assert shown["phase"] is None
     assert victims.keys() <= {*shown["suspected"]}
     wake(victims)
-    wait_until(lambda: not cluster.cli("describe", "Blocking")["suspected"], "their ends")
-
-    ended = {e["process"]: e["numbers"]["silent_s"] for e in events(cluster, "suspicion_ended")}
-    assert ended[named(cluster, "holds_lock")] >= 3
-    assert ended[named(cluster, "collects")] >= 8
+    wait_until(lambda: not cluster.cli("describe", "Blocking")["suspected"], "no suspicion")
+    ended = silences()
+    assert ended[lock] >= 3
+    assert ended[garbage] >= 8
     # A watcher thread speaks for code that blocks; 2 s and more are a busy host's.
     assert ended.get(named(cluster, "sleeps"), 0) < 8
     assert ended.get(named(cluster, "blocked"), 0) < 8

@@ -26,6 +26,7 @@ from heronshim.core.io.socket_files import checked_folder
 from heronshim.core.io.sockets import router
 from heronshim.core.io.tokens import read_secret
 from heronshim.errors import StateError
+from tests.unit.conftest import wait_until
 
 PYTHON = "/usr/bin/python3"
 """The system's: a checkout may lie where nobody may not look."""
@@ -104,7 +105,8 @@ def test_another_user_cannot_connect_though_the_file_is_open_to_all(
     links, path = listening
     assert as_user(None, CONNECT, str(path)) == ["10"]
     assert as_user(NOBODY, CONNECT, str(path)) == ["0"]
-    assert links.connections.not_accepted_count == 1
+    # The looker's turn.
+    wait_until(lambda: links.connections.not_accepted_count == 1, "the refusal to be counted")
 
 
 def test_another_user_cannot_enter_the_folders_of_a_user(
