@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -25,13 +26,14 @@ from heronshim.cli.words import age, grouping_text
 from heronshim.core.master.initiators import Initiator, initiator_text, initiators
 from heronshim.core.master.messages import CommandKind
 from heronshim.core.master.process_facts import ProcessFacts, process_facts
-from heronshim.errors import HeronshimError, SchedulerError
+from heronshim.errors import HeronshimError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from heronshim.cli.engine import Running
     from heronshim.core.master.messages import TopologyStatus
+    from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.spi.scheduler import ContainerStatus
 
 app = typer.Typer(rich_markup_mode=None)
@@ -43,31 +45,74 @@ def describe(
 ) -> None:
     """Show one topology: state, processes, their restarts and causes, back pressure."""
     with Engine.open() as engine:
-        running = engine.find(topology)
-        try:
-            status = ask(running, CommandKind.STATUS).status
-            snapshot = ask(running, CommandKind.METRICS).metrics
-        except HeronshimError as error:
-            note(f"the TMaster does not answer: {error}")
-            status = snapshot = None
-        events = history(running) if status else history_of_files(running)
-        value = _description(running, status, process_facts(events))
-        value["back_pressure"] = [asdict(one) for one in initiators(snapshot)] if snapshot else []
+        running = engine.find_even_damaged(topology)
+        value = _damaged(engine, topology) if running is None else _asked(running)
     if wants_json(output, json):
         print_json(value)
     else:
         _print_description(value)
 
 
+def _asked(running: Running) -> dict[str, Any]:
+    """Return all that is known of a topology, with what its TMaster says if it answers."""
+    try:
+        status = ask(running, CommandKind.STATUS).status
+        snapshot = ask(running, CommandKind.METRICS).metrics
+    except HeronshimError as error:
+        note(f"the TMaster does not answer: {error}")
+        status = snapshot = None
+    work_dir = running.engine.work_dir(running.name)
+    events = history(running) if status else history_of_files(work_dir)
+    value = _description(running, status, process_facts(events))
+    value["back_pressure"] = [asdict(one) for one in initiators(snapshot)] if snapshot else []
+    return value
+
+
+def _damaged(engine: Engine, name: str) -> dict[str, Any]:
+    """Return what is known of a topology whose state cannot be read: problems and processes."""
+    facts = process_facts(history_of_files(engine.work_dir(name)))
+    supervisors = _supervisors(engine, name)
+    suspected = {process for item in supervisors.values() for process in item.suspected}
+    unknown = ("id", "phase", "submit_time_s", "user", "version", "plan_epoch")
+    return dict.fromkeys(unknown) | {
+        "name": name,
+        "state": "damaged",
+        "problems": engine.state(name).problems(),
+        "work_dir": str(engine.work_dir(name)),
+        "components": [],
+        "tmaster": _supervisor(supervisors[0]) if 0 in supervisors else None,
+        "containers": [
+            {"id": id_, "host": None, "stmgr_pid": None, "present": False}
+            | _supervisor(item)
+            | {"processes": []}
+            for id_, item in supervisors.items()
+            if id_
+        ],
+        "suspected": sorted(suspected),
+        "engine": [
+            {"id": id_, "container": item.container, "suspected": id_ in suspected, **_life(item)}
+            for id_, item in sorted(facts.items(), key=lambda fact: fact[1].container)
+        ],
+        "back_pressure": [],
+    }
+
+
+def _stored_plan(running: Running) -> PhysicalPlan | None:
+    """Return the plan in the state manager; none when it is damaged, as `problems` says."""
+    with suppress(StateError):
+        return running.state.physical_plan()
+    return None
+
+
 def _description(
     running: Running, status: TopologyStatus | None, facts: Mapping[str, ProcessFacts]
 ) -> dict[str, Any]:
     """Return all that is known of a topology."""
-    plan = status.plan if status else running.state.physical_plan()
+    plan = status.plan if status else _stored_plan(running)
     live = {container.id: container for container in plan.containers} if plan else {}
     joined = set(status.joined_tasks) if status else set()
     absent = set(status.absent_containers) if status else set()
-    supervisors = _supervisors(running)
+    supervisors = _supervisors(running.engine, running.name)
     suspected = {process for item in supervisors.values() for process in item.suspected}
     suspected.update(status.suspected_processes if status else ())
     containers = []
@@ -98,6 +143,7 @@ def _description(
         "name": record.name,
         "id": record.id,
         "state": str(plan.state) if plan else "starting",
+        "problems": running.state.problems(),
         "phase": str(status.phase) if status else None,
         "submit_time_s": record.submit_time_s,
         "user": record.user,
@@ -164,11 +210,11 @@ def _life(process: ProcessFacts | None) -> dict[str, Any]:
     }
 
 
-def _supervisors(running: Running) -> dict[int, ContainerStatus]:
+def _supervisors(engine: Engine, name: str) -> dict[int, ContainerStatus]:
     """Return what the scheduler knows of each container; nothing when it cannot be asked."""
     try:
-        return {item.id: item for item in running.scheduler().status()}
-    except (HeronshimError, SchedulerError) as error:
+        return {item.id: item for item in engine.scheduler(name).status()}
+    except HeronshimError as error:
         note(f"the scheduler cannot be asked: {error}")
         return {}
 
@@ -180,8 +226,13 @@ def _supervisor(status: ContainerStatus | None) -> dict[str, Any]:
 
 
 def _print_description(value: dict[str, Any]) -> None:
-    print_line(f"{value['name']} ({value['id']}): {value['state']}")
-    print_line(f"submitted {age(value['submit_time_s'])} ago by {value['user'] or 'unknown'}")
+    if value["id"] is None:
+        print_line(f"{value['name']}: {value['state']}")
+    else:
+        print_line(f"{value['name']} ({value['id']}): {value['state']}")
+        print_line(f"submitted {age(value['submit_time_s'])} ago by {value['user'] or 'unknown'}")
+    for problem in value["problems"]:
+        print_line(f"problem: {problem}")
     print_line(f"work folder {value['work_dir']}")
     print_line()
     print_table(

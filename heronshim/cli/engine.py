@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from heronshim.cli.home import home_folder, topologies_folder
 from heronshim.cli.names import checked_name
+from heronshim.cli.output import note
 from heronshim.cli.settings import Settings, read_settings
 from heronshim.core.io.launch_file import read_launch
 from heronshim.core.io.state_layout import TopologyNodes, topology_names
@@ -77,6 +78,29 @@ class Engine:
         """Return the names of all topologies, ascending."""
         return topology_names(self.manager)
 
+    def launch(self, name: str) -> Launch:
+        """Return how a topology's containers are started; raises NotFoundError, StateError."""
+        return read_launch(str(self.work_dir(name)))
+
+    def scheduler(self, name: str) -> Scheduler:
+        """Return who runs a topology's containers; raises NotFoundError, StateError."""
+        launch = self.launch(name)
+        make: Any = registry.load(registry.SCHEDULERS, launch.scheduler)
+        found: Scheduler = make(launch)
+        return found
+
+    def find_even_damaged(self, name: str) -> Running | None:
+        """Return a topology that was submitted; None for one whose state is damaged.
+
+        Raises:
+            ConfigError, NotFoundError: as `find`.
+        """
+        try:
+            return self.find(name)
+        except StateError as error:
+            note(f"warning: {error}")
+            return None
+
     def find(self, name: str) -> Running:
         """Return a topology that was submitted.
 
@@ -86,12 +110,7 @@ class Engine:
             StateError: its state is damaged, or its submit was interrupted.
         """
         state = self.state(name)
-        record = state.require()
-        topology, packing_plan = state.topology(), state.packing_plan()
-        if topology is None or packing_plan is None:
-            msg = f'topology "{name}" lacks a part of its state; kill it and submit it again'
-            raise StateError(msg)
-        return Running(self, state, record, topology, packing_plan)
+        return Running(self, state, *state.submitted())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,17 +139,6 @@ class Running:
             names = ", ".join(known)
             msg = f'topology "{self.name}" has no component "{component}"; it has: {names}.'
             raise NotFoundError(msg + nearest(component, known))
-
-    def launch(self) -> Launch:
-        """Return how its containers are started; raises NotFoundError, StateError."""
-        return read_launch(str(self.engine.work_dir(self.name)))
-
-    def scheduler(self) -> Scheduler:
-        """Return who runs its containers."""
-        launch = self.launch()
-        make: Any = registry.load(registry.SCHEDULERS, launch.scheduler)
-        found: Scheduler = make(launch)
-        return found
 
     def tmaster_endpoint(self) -> str | None:
         """Return where its TMaster listens now; None while there is none."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from heronshim.cli.engine import Engine
-from heronshim.cli.history import history
+from heronshim.cli.history import history, history_of_files
 from heronshim.cli.master import ask
 from heronshim.cli.names import ComponentOption, NameArgument
 from heronshim.cli.output import (
@@ -52,11 +52,15 @@ def errors(
 ) -> None:
     """Show errors of user code and deaths of processes by cause, newest first."""
     with Engine.open() as engine:
-        running = engine.find(topology)
-        if component:
-            running.check_component(component)
-        events = history(running, component=component)
-        groups = group_errors(_reported(running, component), events)
+        running = engine.find_even_damaged(topology)
+        if running is None:
+            events = history_of_files(engine.work_dir(topology), component=component)
+            groups = group_errors((), events)
+        else:
+            if component:
+                running.check_component(component)
+            events = history(running, component=component)
+            groups = group_errors(_reported(running, component), events)
     if wants_json(output, json):
         print_json({"topology": topology, "errors": [group_value(group) for group in groups]})
         return

@@ -23,6 +23,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     EventKind.PROCESS_NOT_STARTED: ("not started", BAD),
     EventKind.PROCESS_REFUSED: ("refused", BAD),
     EventKind.CGROUP_UNUSABLE: ("cgroup unusable", WARN),
+    EventKind.TMASTER_WAITS: ("waits", BAD),
     EventKind.LEADER_TAKEN: ("leads", GOOD),
     EventKind.PLAN_STORED: ("plan in force", PLAIN),
     EventKind.STMGR_REGISTERED: ("registered", GOOD),

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from heronshim.cli.engine import Engine
 from heronshim.cli.event_words import details, what, who
-from heronshim.cli.history import history
+from heronshim.cli.history import history, history_of_files
 from heronshim.cli.master import ASK_TIMEOUT_S, connect
 from heronshim.cli.names import ComponentOption, NameArgument
 from heronshim.cli.output import (
@@ -76,10 +76,14 @@ def events(  # noqa: PLR0917 - an argument for each option
     since_ms = int(since_moment(since).timestamp() * 1000) if since else 0
     as_json = wants_json(output, json)
     with Engine.open() as engine:
-        running = engine.find(topology)
-        if component:
-            running.check_component(component)
-        found = history(running, since_ms=since_ms, component=component)
+        running = engine.find(topology) if follow else engine.find_even_damaged(topology)
+        if running is None:
+            work_dir = engine.work_dir(topology)
+            found = history_of_files(work_dir, since_ms=since_ms, component=component)
+        else:
+            if component:
+                running.check_component(component)
+            found = history(running, since_ms=since_ms, component=component)
         kinds = _checked_kinds(kind or [], found)
         shown = [event for event in found if not kinds or event.kind in kinds][-lines:]
         if as_json and not follow:
@@ -88,7 +92,7 @@ def events(  # noqa: PLR0917 - an argument for each option
         show = _print_json_line if as_json else EventPrinter(shown, full=full, ages=not follow)
         for event in shown:
             show(event)
-        if not follow:
+        if not follow or running is None:
             if not shown:
                 note("no events")
             return

@@ -12,6 +12,8 @@ from heronshim.core.master.messages import CommandKind
 from heronshim.errors import HeronshimError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from heronshim.cli.engine import Running
     from heronshim.core.spi.events import EventRecord
 
@@ -22,16 +24,17 @@ def history(running: Running, *, since_ms: int = 0, component: str = "") -> list
         reply = ask(running, CommandKind.EVENTS, component=component, since_ms=since_ms)
     except HeronshimError as error:
         note(f"the TMaster does not answer, this is what the files of this host hold: {error}")
-        return history_of_files(running, since_ms=since_ms, component=component)
+        work_dir = running.engine.work_dir(running.name)
+        return history_of_files(work_dir, since_ms=since_ms, component=component)
     return list(reply.events)
 
 
 def history_of_files(
-    running: Running, *, since_ms: int = 0, component: str = ""
+    work_dir: Path, *, since_ms: int = 0, component: str = ""
 ) -> list[EventRecord]:
-    """Return what the files of this host hold of a topology's history, oldest first."""
+    """Return what a topology's folder on this host holds of its history, oldest first."""
     store = EventStore()
     for name in (EVENTS_FILE, HISTORY_FILE):
-        for path in running.engine.work_dir(running.name).glob(f"container-*/{name}"):
+        for path in work_dir.glob(f"container-*/{name}"):
             store.add(read_last_events(path))
     return list(store.since(since_ms, component))

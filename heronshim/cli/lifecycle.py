@@ -124,7 +124,7 @@ def _restart(running: Running, container: int | None, timeout_s: float) -> None:
     before = _generations(running)
     if container == 0:
         # The TMaster cannot be asked to end itself and answer.
-        running.scheduler().restart([0])
+        running.engine.scheduler(running.name).restart([0])
     else:
         wanted = ALL_CONTAINERS if container is None else container
         ask(running, CommandKind.RESTART, container=wanted)

@@ -23,7 +23,7 @@ def connect(running: Running) -> ControlClient:
         NotFoundError: nothing of the topology is on this host any more.
     """
     try:
-        secret = read_secret(running.launch().secret_path)
+        secret = read_secret(running.engine.launch(running.name).secret_path)
     except NotFoundError as error:
         msg = f'nothing of topology "{running.name}" is left on this host; kill it'
         raise NotFoundError(msg) from error

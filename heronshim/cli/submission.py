@@ -236,7 +236,10 @@ def _status(running: Running, client: ControlClient, deadline: float, say: Say) 
         try:
             status = client.ask(CommandKind.STATUS, ASK_SLICE_S).status
         except DeadlineError:
-            master = next((one for one in running.scheduler().status() if one.id == 0), None)
+            master = next(
+                (one for one in running.engine.scheduler(running.name).status() if one.id == 0),
+                None,
+            )
             cause = master.cause if master else ""
             say(f"waiting for the TMaster{f', last end: {cause}' if cause else ''}")
             _pause(deadline, "the TMaster", running)

@@ -205,7 +205,9 @@ def test_kill_of_a_topology_with_damaged_state(run: Run, small: str, node: str) 
         path.write_bytes(b"\xff" * 100)
     listed = run("list", "--json")
     assert value(listed)["topologies"][0]["state"] == "damaged"
-    assert run("describe", "Small").returncode == 1
+    described = value(run("describe", "Small", "--json"))
+    assert described["state"] == "damaged"
+    assert node in described["problems"][0]
     assert run("doctor", "--json").returncode == 0
     assert run("kill", "Small", "--yes").returncode == 0
 

@@ -96,6 +96,7 @@ class StreamManager:
         self._manager = manager
         self._state = TopologyNodes(self._manager, launch.topology)
         self._state.watch_tmaster(self._on_tmaster)
+        self._state_failure = ""
         self._increments = Increments()
         me = start.process, start.container, start.incarnation
         self._events = EventBuffer(*me, around.wall_ms)
@@ -404,7 +405,10 @@ class StreamManager:
                 if self._plan is None:
                     self._take_stored_plan(now_ns)
             except HeronshimError as error:
-                log_event("ERROR", "state_failed", error=str(error))
+                # Told once: a damaged node stays so until a person mends it.
+                if str(error) != self._state_failure:
+                    self._state_failure = str(error)
+                    log_event("ERROR", "state_failed", error=error)
         if self._is_due("pressure", PRESSURE_LOOK_NS, now_ns):
             self._pressure.look(now_ns)
         if self._is_due("metrics", METRICS_NS, now_ns):

@@ -75,7 +75,6 @@ from heronshim.errors import (
     FencedError,
     HeronshimError,
     LocalProtocolError,
-    NotFoundError,
     RemoteProtocolError,
     StateError,
 )
@@ -182,20 +181,14 @@ class TMasterDaemon:
 
     def _make_machine(self) -> TMaster:
         """Read what submit wrote and what an earlier leader left."""
-        topology = self._state.topology()
-        packing = self._state.packing_plan()
-        if topology is None or packing is None:
-            name = self._start.launch.topology
-            msg = f'topology "{name}" has no plans in the state manager; submit it again'
-            raise NotFoundError(msg)
-        execution = self._state.require()
-        options = parse_options(TopologyOptions, topology.options)
+        submitted = self._state.submitted()
+        options = parse_options(TopologyOptions, submitted.topology.options)
         return TMaster(
-            topology,
-            packing,
+            submitted.topology,
+            submitted.packing_plan,
             self._leadership.epoch,
             self._stored_plan(),
-            execution.initial_state,
+            submitted.record.initial_state,
             int(options.liveness_limit_s * NS_PER_S),
         )
 

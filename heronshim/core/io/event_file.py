@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from heronshim.core.codec.event_json import event_from_line, event_to_line
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 EVENTS_FILE = "events.jsonl"
 """In a container's folder: what its supervisor saw, and of the supervisor's own death its parent.
-One of them at a time writes."""
+One of them at a time writes; of container 0 also a TMaster that cannot begin (`append_event`)."""
 HISTORY_FILE = "history.jsonl"
 """In a container's folder: what its other processes reported, kept by its metrics manager."""
 FILE_BYTES_MAX = 10 << 20
@@ -47,6 +48,17 @@ class EventFile:
     def close(self) -> None:
         """Close the file; a later write opens it again."""
         self._log.close()
+
+
+def append_event(path: Path, event: EventRecord) -> None:
+    """Add a line to a file that another process writes, and may rotate; never raises."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags, 0o600)
+    except OSError:
+        return
+    with os.fdopen(descriptor, "wb", buffering=0) as file, suppress(OSError):
+        file.write(event_to_line(event))
 
 
 def read_last_events(path: Path) -> list[EventRecord]:

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from heronshim.core.codec.plan import (
     packing_plan_from_bytes,
@@ -29,6 +29,7 @@ from heronshim.core.codec.records import (
 from heronshim.core.codec.topology import topology_from_bytes, topology_to_bytes
 from heronshim.core.io.logs import log_event
 from heronshim.errors import (
+    HeronshimError,
     NotFoundError,
     RefusedError,
     RemoteProtocolError,
@@ -51,6 +52,14 @@ LOCKS = "/locks"
 """Apart from ROOT, so that a lock makes no topology."""
 
 Value = TypeVar("Value")
+
+
+class Submitted(NamedTuple):
+    """What a submit wrote of a topology."""
+
+    record: ExecutionState
+    topology: Topology
+    packing_plan: PackingPlan
 
 
 def topology_names(manager: StateManager) -> list[str]:
@@ -131,6 +140,31 @@ class TopologyNodes:
             raise StateError(msg)
         msg = f'no topology named "{self.name}".{nearest(self.name, known)}'
         raise NotFoundError(msg)
+
+    def submitted(self) -> Submitted:
+        """Return all that submit wrote.
+
+        Raises:
+            NotFoundError: there is no such topology; names the nearest.
+            StateError: its state is damaged, or its submit was interrupted.
+        """
+        record = self.require()
+        topology, packing_plan = self.topology(), self.packing_plan()
+        if topology is None or packing_plan is None:
+            msg = f'topology "{self.name}" lacks a part of its state; kill it and submit it again'
+            raise StateError(msg)
+        return Submitted(record, topology, packing_plan)
+
+    def problems(self) -> list[str]:
+        """Return what is wrong with its nodes, each with what to do; empty when they are good."""
+        found = []
+        reads = (self.topology, self.packing_plan, self.execution_state, self.physical_plan)
+        for read in (*reads, self.tmaster, self.submitted):
+            try:
+                read()
+            except HeronshimError as error:
+                found.append(str(error))
+        return list(dict.fromkeys(found))
 
     def topology(self) -> Topology | None:
         """Return the logical plan."""

@@ -1,4 +1,4 @@
-"""Errors of user code and deaths of processes by cause, for people."""
+"""Errors of user code, deaths of processes and what keeps one from its work, for people."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ _DEATHS = frozenset(
         EventKind.PROCESS_REFUSED,
     }
 )
+_TROUBLES = _DEATHS | {EventKind.TMASTER_WAITS}
+"""Events that are errors for people."""
 _FRAME = re.compile(r'^ *File "([^"]+)", line (\d+),? in (.+)$', re.MULTILINE)
 """As in a traceback of Python, and in what its faulthandler writes."""
 _CURRENT_THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-f]+.*$", re.MULTILINE)
@@ -78,12 +80,17 @@ class ErrorGroup:
 def group_errors(
     errors: Iterable[ErrorRecord], events: Iterable[EventRecord] = ()
 ) -> list[ErrorGroup]:
-    """Return errors, and deaths among the events, by cause, newest first."""
-    deaths = [_death(event) for event in events if event.kind in _DEATHS]
+    """Return errors, and those among the events, by cause, newest first."""
     causes: dict[str, list[ErrorRecord]] = {}
-    for error in [*errors, *deaths]:
+    for error in errors:
         causes.setdefault(error.fingerprint, []).append(error)
-    dead = {error.fingerprint for error in deaths}
+    dead = set()
+    for event in events:
+        if event.kind in _TROUBLES:
+            error = _trouble(event)
+            causes.setdefault(error.fingerprint, []).append(error)
+            if event.kind in _DEATHS:
+                dead.add(error.fingerprint)
     groups = [_group(found, is_death=found[0].fingerprint in dead) for found in causes.values()]
     return sorted(groups, key=lambda group: (-group.last_ms, group.fingerprint))
 
@@ -112,8 +119,8 @@ def _shown_path(path: str) -> str:
     return inner if found else "/".join(path.split("/")[-2:])
 
 
-def _death(event: EventRecord) -> ErrorRecord:
-    """Return the end of a process as an error of its component."""
+def _trouble(event: EventRecord) -> ErrorRecord:
+    """Return the end of a process, or what keeps one from its work, as an error."""
     # Where the limit struck is chance.
     struck = "memory_limit_bytes" in event.numbers
     found = () if struck else frames_of(event.detail)

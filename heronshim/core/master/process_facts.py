@@ -29,24 +29,27 @@ class ProcessFacts:
     """When a life of it ended last; 0: none has."""
     cause: str = ""
     """Why it ended then."""
+    container: int = 0
 
 
 def process_facts(events: Iterable[EventRecord]) -> dict[str, ProcessFacts]:
     """Return what a history says, oldest event first, of each process that it names."""
     facts: dict[str, ProcessFacts] = {}
-    containers: dict[str, int] = {}
     for event in events:
         if event.kind in _STARTS:
-            process = facts.setdefault(event.process, ProcessFacts())
+            process = facts.setdefault(event.process, ProcessFacts(container=event.container))
             process.restarts += bool(process.started_ms or process.ended_ms)
-            containers[event.process] = event.container
             process.pid, process.started_ms = int(event.numbers.get("pid", 0)), event.time_ms
         elif event.kind in _ENDS:
-            _end(facts.setdefault(event.process, ProcessFacts()), event, event.cause)
+            _end(
+                facts.setdefault(event.process, ProcessFacts(container=event.container)),
+                event,
+                event.cause,
+            )
         elif event.kind == EventKind.CONTAINER_DIED:
-            for name, container in containers.items():
-                if container == event.container and facts[name].pid:
-                    _end(facts[name], event, f"its container died: {event.cause}")
+            for process in facts.values():
+                if process.container == event.container and process.pid:
+                    _end(process, event, f"its container died: {event.cause}")
     return facts
 
 

@@ -46,6 +46,9 @@ class EventKind(StrEnum):
     """This installation cannot run it; it is not tried again."""
     CGROUP_UNUSABLE = "cgroup_unusable"
     """Its memory limit is held by looking, not by the kernel."""
+    TMASTER_WAITS = "tmaster_waits"
+    """A TMaster cannot lead yet: the cause names the state node that is damaged or missing, and
+    what to do. It looks again by itself."""
     LEADER_TAKEN = "leader_taken"
     """A TMaster became the leader {pid, leader_epoch}."""
     PLAN_STORED = "plan_stored"

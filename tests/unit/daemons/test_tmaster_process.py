@@ -607,10 +607,3 @@ def test_start_from_a_file_that_lacks_a_field_names_it(tmp_path):
     )
     assert process.returncode == 1
     assert b"start line: field" in process.stderr
-
-
-def test_topology_without_plans_is_a_clear_error(installed):
-    installed.state.remove()
-    process = installed.start()
-    assert process.wait(DEADLINE_S) == 3
-    assert "submit it again" in installed.log()
