@@ -9,20 +9,20 @@ RUNS ?= 5
 MINUTES ?= 3
 SEED ?=
 
-.PHONY: help setup demo test sim fmt lint proto bench recovery soak lock
+.PHONY: help setup demo test sim fmt lint proto bench recovery soak java lock
 
 help: ## Print this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
 	@echo '  options: PYTHON=/path/to/python3 for .venv; ARGS="..." for demo, test, sim, bench and recovery'
 
 setup: .venv/dev.stamp ## Install system packages (or say how), make .venv with all development tools
-	@.ci/system-packages protobuf-compiler gcc libc6-dev default-jdk-headless
+	@.ci/system-packages protobuf-compiler gcc libc6-dev default-jdk-headless maven
 
 demo: .venv/run.stamp ## Count the words of a real text on two containers; run-time packages only
 	@$(BIN)/heronshim demo $(ARGS)
 
 test: .venv/dev.stamp ## Run all tests, those of the per-tuple path with and without the native module
-	@.ci/system-packages gcc libc6-dev default-jdk-headless
+	@.ci/system-packages gcc libc6-dev default-jdk-headless maven
 	@$(BIN)/pytest $(ARGS)
 	@if [[ -z "$(ARGS)" ]]; then HERONSHIM_NATIVE=0 $(BIN)/pytest $(EITHER); fi
 
@@ -54,6 +54,9 @@ recovery: .venv/dev.stamp ## Kill, stop and starve each process, RUNS times (5);
 soak: .venv/dev.stamp ## Random faults for MINUTES (3); SEED=n repeats them
 	@.ci/system-packages gcc libc6-dev
 	@$(BIN)/python -m bench.faults.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+java: ## Build the Java instance: instances/java/target/heronshim-instance.jar
+	@.ci/java build
 
 lock: .venv/dev.stamp ## Write requirements/*.txt anew from pyproject.toml
 	@.ci/lock
