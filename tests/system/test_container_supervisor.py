@@ -119,8 +119,8 @@ def test_memory_limit_strikes_and_says_so(dummy: Any) -> None:
     dummy.tell("count-1", "hold", 120)
     run_containers(dummy, dummy.plan(1, "count-1", "count-2", ram_mb=64))
     event = dummy.wait_event(1, "process_died", process="count-1")
-    # Asked for last words first, which the dummy does not know.
-    assert event["signal"] == signal.SIGQUIT
+    # Asked for last words first, which the dummy does not know; a busy host may take too long.
+    assert event["signal"] in {signal.SIGQUIT, signal.SIGKILL}
     assert event["memory_limit_bytes"] == 64 << 20
     assert event["memory_peak_bytes"] > 64 << 20
     assert "killed at its memory limit of 67108864 bytes" in event["cause"]
