@@ -72,7 +72,9 @@ def submit(
     """
     name = loaded.definition.name
     state = engine.state(name)
-    topology = replace(loaded.definition, id=f"{name}-{time.time_ns() // 1_000_000}")
+    topology = loaded.definition
+    if not topology.id:
+        topology = replace(topology, id=f"{name}-{time.time_ns() // 1_000_000}")
     with steps.step("pack") as say:
         packing_plan = pack_topology(topology)
         say(_packed(packing_plan))

@@ -35,6 +35,8 @@ VERBS: dict[str, Verb] = {
     "errors": Verb("errors", "Show errors of user code and deaths of processes, by cause."),
     "doctor": Verb("doctor", "Check this host and say how to mend what is wrong."),
     "config": Verb("config", "List, show and set options; show which ones take effect."),
+    "nimbus": Verb("nimbus", "Serve Storm's own clients, such as storm jar, as Nimbus does."),
+    "setup": Verb("setup", "Fetch what components in other languages need: setup java."),
     "completion": Verb("completion", "Print the completion script of a shell."),
     "stmgr": Verb("daemons", "Run a stream manager alone; for tests against scripted peers."),
     "tmaster": Verb("daemons", "Run a topology master alone; for tests against scripted peers."),

@@ -67,6 +67,7 @@ def topology_to_message(topology: Topology) -> wire.Topology:
         options=values_to_bytes(topology.options, "options"),
         user_config=values_to_bytes(topology.user_config, "user_config"),
         dialect=_DIALECTS.name(topology.dialect),
+        phantoms=[wire.Phantom(id=name, tasks=tasks) for name, tasks in topology.phantoms.items()],
     )
 
 
@@ -80,7 +81,13 @@ def topology_from_message(message: wire.Topology, field: str = "Topology") -> To
         _component_from_message(item, f"{field}.components[{index}]")
         for index, item in enumerate(message.components)
     )
-    unique([component.id for component in components], f"{field}.components")
+    phantoms = {
+        required_text(item.id, f"{field}.phantoms[{index}].id"): positive(
+            item.tasks, f"{field}.phantoms[{index}].tasks"
+        )
+        for index, item in enumerate(message.phantoms)
+    }
+    unique([component.id for component in components] + list(phantoms), f"{field}.components")
     return Topology(
         name=required_text(message.name, f"{field}.name"),
         components=components,
@@ -88,6 +95,7 @@ def topology_from_message(message: wire.Topology, field: str = "Topology") -> To
         options=values_from_bytes(message.options, f"{field}.options"),
         user_config=values_from_bytes(message.user_config, f"{field}.user_config"),
         dialect=_DIALECTS.member(message.dialect, f"{field}.dialect"),
+        phantoms=phantoms,
     )
 
 

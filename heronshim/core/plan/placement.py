@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from heronshim.config import ComponentOptions, TopologyOptions, parse_options
 from heronshim.core.plan.physical import ContainerPlan, PackingPlan, ProcessPlan, Resources
 from heronshim.core.plan.resources import ContainerRules, executor_resources
-from heronshim.core.plan.task_ids import first_task_ids, split_into_executors
+from heronshim.core.plan.task_ids import (
+    first_task_ids,
+    phantom_task_ids,
+    sorted_components,
+    split_into_executors,
+)
 from heronshim.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,7 +77,7 @@ class Job:
         tasks = first_task_ids(self.topology)
         return [
             self.executor(component.id, part)
-            for component in sorted(self.topology.components, key=lambda item: item.id)
+            for component in sorted_components(self.topology)
             for part in split_into_executors(tasks[component.id], component.parallelism)
         ]
 
@@ -128,6 +133,8 @@ class Job:
             for process in container.processes
             for task in process.tasks
         ]
+        # Tasks that are added later get no number of a phantom either.
+        tasks += [task for ids in phantom_task_ids(self.topology).values() for task in ids]
         return PackingPlan(version, containers, algorithm, max([highest_task, *tasks]))
 
     def _processes(self, container: Bin) -> tuple[ProcessPlan, ...]:

@@ -7,23 +7,40 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from heronshim.core.plan.topology import Topology
+    from heronshim.core.plan.topology import Component, Topology
 
 TASK_ID_MAX = 65_535
 """A root holds its spout's task in 16 bits."""
 
 
 def first_task_ids(topology: Topology) -> dict[str, tuple[int, ...]]:
-    """Return the task ids of each component at the start, ascending, by ascending component id.
+    """Return the task ids of each component at the start, ascending, by ascending component id."""
+    numbered = _numbered(topology)
+    return {component.id: numbered[component.id] for component in sorted_components(topology)}
 
-    Components are numbered one after another in the order of their ids as text, from 1.
+
+def phantom_task_ids(topology: Topology) -> dict[str, tuple[int, ...]]:
+    """Return the task ids of each phantom of a topology, ascending, by ascending id."""
+    numbered = _numbered(topology)
+    return {phantom: numbered[phantom] for phantom in sorted(topology.phantoms)}
+
+
+def sorted_components(topology: Topology) -> list[Component]:
+    """Return the components by ascending id."""
+    return sorted(topology.components, key=lambda item: item.id)
+
+
+def _numbered(topology: Topology) -> dict[str, tuple[int, ...]]:
+    """Number components and phantoms one after another in the order of their ids as text, from 1.
+
     Source: Storm's StormCommon.stormTaskInfo.
     """
+    counts = {component.id: component.task_count for component in topology.components}
     found: dict[str, tuple[int, ...]] = {}
     first = 1
-    for component in sorted(topology.components, key=lambda item: item.id):
-        found[component.id] = tuple(range(first, first + component.task_count))
-        first += component.task_count
+    for name, count in sorted({**topology.phantoms, **counts}.items()):
+        found[name] = tuple(range(first, first + count))
+        first += count
     return found
 
 

@@ -156,6 +156,9 @@ class Topology:
     options: Values = field(default_factory=dict)
     user_config: Values = field(default_factory=dict)
     dialect: Dialect = Dialect.HERONSHIM
+    phantoms: Mapping[str, int] = field(default_factory=dict)
+    """Number of tasks of components that take part in the numbering of tasks and never run: Storm's
+    own, such as __acker."""
 
     def component(self, component_id: str) -> Component:
         """Return the component of that id.

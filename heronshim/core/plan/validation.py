@@ -78,6 +78,7 @@ class _Check:
                 text = f"is declared {times[component.id]} times; give each an id of its own"
                 self._add(component.source, f'component "{component.id}" {text}')
         tasks = sum(component.task_count for component in topology.components)
+        tasks += sum(topology.phantoms.values())
         if tasks > TASK_ID_MAX:
             text = f"it has {tasks} tasks; at most {TASK_ID_MAX} are possible: lower parallelism"
             self.problems.append(f"{where}: {text}")

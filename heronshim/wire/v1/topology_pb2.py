@@ -13,13 +13,18 @@ _sym_db = _symbol_database.Default()
 
 
 
+<<<<<<< HEAD
 DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heronshim/wire/v1/topology.proto\x12\x11heronshim.wire.v1\"\xa9\x01\n\x08Topology\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x30\n\ncomponents\x18\x03 \x03(\x0b\x32\x1c.heronshim.wire.v1.Component\x12\x0f\n\x07options\x18\x04 \x01(\x0c\x12\x13\n\x0buser_config\x18\x05 \x01(\x0c\x12+\n\x07\x64ialect\x18\x06 \x01(\x0e\x32\x1a.heronshim.wire.v1.Dialect\"\xf4\x02\n\tComponent\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .heronshim.wire.v1.ComponentKind\x12-\n\x08language\x18\x03 \x01(\x0e\x32\x1b.heronshim.wire.v1.Language\x12\x0e\n\x06object\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\x0c\x12\x13\n\x0bparallelism\x18\x06 \x01(\r\x12\r\n\x05tasks\x18\x07 \x01(\r\x12\x30\n\x07outputs\x18\x08 \x03(\x0b\x32\x1f.heronshim.wire.v1.OutputStream\x12.\n\x06inputs\x18\t \x03(\x0b\x32\x1e.heronshim.wire.v1.InputStream\x12\x0f\n\x07options\x18\n \x01(\x0c\x12\x13\n\x0buser_config\x18\x0b \x01(\x0c\x12-\n\x06source\x18\x0c \x01(\x0b\x32\x1d.heronshim.wire.v1.SourceLine\"(\n\nSourceLine\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\":\n\x0cOutputStream\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06\x64irect\x18\x03 \x01(\x08\"\x8e\x01\n\x0bInputStream\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12-\n\x08grouping\x18\x03 \x01(\x0b\x32\x1b.heronshim.wire.v1.Grouping\x12-\n\x06source\x18\x04 \x01(\x0b\x32\x1d.heronshim.wire.v1.SourceLine\"l\n\x08Grouping\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.heronshim.wire.v1.GroupingKind\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\x0c*_\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IALECT_HERONSHIM\x10\x01\x12\x11\n\rDIALECT_STORM\x10\x02\x12\x11\n\rDIALECT_HERON\x10\x03*b\n\rComponentKind\x12\x1e\n\x1a\x43OMPONENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMPONENT_KIND_SPOUT\x10\x01\x12\x17\n\x13\x43OMPONENT_KIND_BOLT\x10\x02*r\n\x08Language\x12\x18\n\x14LANGUAGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLANGUAGE_PYTHON\x10\x01\x12\x11\n\rLANGUAGE_JAVA\x10\x02\x12\x10\n\x0cLANGUAGE_CPP\x10\x03\x12\x12\n\x0eLANGUAGE_SHELL\x10\x04*\xa2\x02\n\x0cGroupingKind\x12\x1d\n\x19GROUPING_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15GROUPING_KIND_SHUFFLE\x10\x01\x12\x18\n\x14GROUPING_KIND_FIELDS\x10\x02\x12\x15\n\x11GROUPING_KIND_ALL\x10\x03\x12\x18\n\x14GROUPING_KIND_GLOBAL\x10\x04\x12\x16\n\x12GROUPING_KIND_NONE\x10\x05\x12\x18\n\x14GROUPING_KIND_DIRECT\x10\x06\x12\"\n\x1eGROUPING_KIND_LOCAL_OR_SHUFFLE\x10\x07\x12\x1d\n\x19GROUPING_KIND_PARTIAL_KEY\x10\x08\x12\x18\n\x14GROUPING_KIND_CUSTOM\x10\tB\x18\n\x14io.heronshim.wire.v1P\x01\x62\x06proto3')
+=======
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n heronshim/wire/v1/topology.proto\x12\x11heronshim.wire.v1\"\xd7\x01\n\x08Topology\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\x12\x30\n\ncomponents\x18\x03 \x03(\x0b\x32\x1c.heronshim.wire.v1.Component\x12\x0f\n\x07options\x18\x04 \x01(\x0c\x12\x13\n\x0buser_config\x18\x05 \x01(\x0c\x12+\n\x07\x64ialect\x18\x06 \x01(\x0e\x32\x1a.heronshim.wire.v1.Dialect\x12,\n\x08phantoms\x18\x07 \x03(\x0b\x32\x1a.heronshim.wire.v1.Phantom\"$\n\x07Phantom\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05tasks\x18\x02 \x01(\r\"\xf4\x02\n\tComponent\x12\n\n\x02id\x18\x01 \x01(\t\x12.\n\x04kind\x18\x02 \x01(\x0e\x32 .heronshim.wire.v1.ComponentKind\x12-\n\x08language\x18\x03 \x01(\x0e\x32\x1b.heronshim.wire.v1.Language\x12\x0e\n\x06object\x18\x04 \x01(\t\x12\x11\n\targuments\x18\x05 \x01(\x0c\x12\x13\n\x0bparallelism\x18\x06 \x01(\r\x12\r\n\x05tasks\x18\x07 \x01(\r\x12\x30\n\x07outputs\x18\x08 \x03(\x0b\x32\x1f.heronshim.wire.v1.OutputStream\x12.\n\x06inputs\x18\t \x03(\x0b\x32\x1e.heronshim.wire.v1.InputStream\x12\x0f\n\x07options\x18\n \x01(\x0c\x12\x13\n\x0buser_config\x18\x0b \x01(\x0c\x12-\n\x06source\x18\x0c \x01(\x0b\x32\x1d.heronshim.wire.v1.SourceLine\"(\n\nSourceLine\x12\x0c\n\x04\x66ile\x18\x01 \x01(\t\x12\x0c\n\x04line\x18\x02 \x01(\r\":\n\x0cOutputStream\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06\x64irect\x18\x03 \x01(\x08\"\x8e\x01\n\x0bInputStream\x12\x11\n\tcomponent\x18\x01 \x01(\t\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12-\n\x08grouping\x18\x03 \x01(\x0b\x32\x1b.heronshim.wire.v1.Grouping\x12-\n\x06source\x18\x04 \x01(\x0b\x32\x1d.heronshim.wire.v1.SourceLine\"l\n\x08Grouping\x12-\n\x04kind\x18\x01 \x01(\x0e\x32\x1f.heronshim.wire.v1.GroupingKind\x12\x0e\n\x06\x66ields\x18\x02 \x03(\t\x12\x0e\n\x06object\x18\x03 \x01(\t\x12\x11\n\targuments\x18\x04 \x01(\x0c*_\n\x07\x44ialect\x12\x17\n\x13\x44IALECT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x44IALECT_HERONSHIM\x10\x01\x12\x11\n\rDIALECT_STORM\x10\x02\x12\x11\n\rDIALECT_HERON\x10\x03*b\n\rComponentKind\x12\x1e\n\x1a\x43OMPONENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43OMPONENT_KIND_SPOUT\x10\x01\x12\x17\n\x13\x43OMPONENT_KIND_BOLT\x10\x02*r\n\x08Language\x12\x18\n\x14LANGUAGE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLANGUAGE_PYTHON\x10\x01\x12\x11\n\rLANGUAGE_JAVA\x10\x02\x12\x10\n\x0cLANGUAGE_CPP\x10\x03\x12\x12\n\x0eLANGUAGE_SHELL\x10\x04*\xa2\x02\n\x0cGroupingKind\x12\x1d\n\x19GROUPING_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15GROUPING_KIND_SHUFFLE\x10\x01\x12\x18\n\x14GROUPING_KIND_FIELDS\x10\x02\x12\x15\n\x11GROUPING_KIND_ALL\x10\x03\x12\x18\n\x14GROUPING_KIND_GLOBAL\x10\x04\x12\x16\n\x12GROUPING_KIND_NONE\x10\x05\x12\x18\n\x14GROUPING_KIND_DIRECT\x10\x06\x12\"\n\x1eGROUPING_KIND_LOCAL_OR_SHUFFLE\x10\x07\x12\x1d\n\x19GROUPING_KIND_PARTIAL_KEY\x10\x08\x12\x18\n\x14GROUPING_KIND_CUSTOM\x10\tb\x06proto3')
+>>>>>>> 42c6af3 (Storm's own clients submit to heronshim nimbus: what they send is read safely, checked, normalized and planned as in Storm)
 
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, globals())
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'heronshim.wire.v1.topology_pb2', globals())
 if _descriptor._USE_C_DESCRIPTORS == False:
 
   DESCRIPTOR._options = None
+<<<<<<< HEAD
   DESCRIPTOR._serialized_options = b'\n\024io.heronshim.wire.v1P\001'
   _DIALECT._serialized_start=959
   _DIALECT._serialized_end=1054
@@ -29,16 +34,28 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _LANGUAGE._serialized_end=1270
   _GROUPINGKIND._serialized_start=1273
   _GROUPINGKIND._serialized_end=1563
+=======
+  _DIALECT._serialized_start=1043
+  _DIALECT._serialized_end=1138
+  _COMPONENTKIND._serialized_start=1140
+  _COMPONENTKIND._serialized_end=1238
+  _LANGUAGE._serialized_start=1240
+  _LANGUAGE._serialized_end=1354
+  _GROUPINGKIND._serialized_start=1357
+  _GROUPINGKIND._serialized_end=1647
+>>>>>>> 42c6af3 (Storm's own clients submit to heronshim nimbus: what they send is read safely, checked, normalized and planned as in Storm)
   _TOPOLOGY._serialized_start=56
-  _TOPOLOGY._serialized_end=225
-  _COMPONENT._serialized_start=228
-  _COMPONENT._serialized_end=600
-  _SOURCELINE._serialized_start=602
-  _SOURCELINE._serialized_end=642
-  _OUTPUTSTREAM._serialized_start=644
-  _OUTPUTSTREAM._serialized_end=702
-  _INPUTSTREAM._serialized_start=705
-  _INPUTSTREAM._serialized_end=847
-  _GROUPING._serialized_start=849
-  _GROUPING._serialized_end=957
+  _TOPOLOGY._serialized_end=271
+  _PHANTOM._serialized_start=273
+  _PHANTOM._serialized_end=309
+  _COMPONENT._serialized_start=312
+  _COMPONENT._serialized_end=684
+  _SOURCELINE._serialized_start=686
+  _SOURCELINE._serialized_end=726
+  _OUTPUTSTREAM._serialized_start=728
+  _OUTPUTSTREAM._serialized_end=786
+  _INPUTSTREAM._serialized_start=789
+  _INPUTSTREAM._serialized_end=931
+  _GROUPING._serialized_start=933
+  _GROUPING._serialized_end=1041
 # @@protoc_insertion_point(module_scope)

@@ -90,6 +90,14 @@ class OutputStream(_message.Message):
     id: str
     def __init__(self, id: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ..., direct: bool = ...) -> None: ...
 
+class Phantom(_message.Message):
+    __slots__ = ["id", "tasks"]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    tasks: int
+    def __init__(self, id: _Optional[str] = ..., tasks: _Optional[int] = ...) -> None: ...
+
 class SourceLine(_message.Message):
     __slots__ = ["file", "line"]
     FILE_FIELD_NUMBER: _ClassVar[int]
@@ -99,20 +107,22 @@ class SourceLine(_message.Message):
     def __init__(self, file: _Optional[str] = ..., line: _Optional[int] = ...) -> None: ...
 
 class Topology(_message.Message):
-    __slots__ = ["components", "dialect", "id", "name", "options", "user_config"]
+    __slots__ = ["components", "dialect", "id", "name", "options", "phantoms", "user_config"]
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
     DIALECT_FIELD_NUMBER: _ClassVar[int]
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     OPTIONS_FIELD_NUMBER: _ClassVar[int]
+    PHANTOMS_FIELD_NUMBER: _ClassVar[int]
     USER_CONFIG_FIELD_NUMBER: _ClassVar[int]
     components: _containers.RepeatedCompositeFieldContainer[Component]
     dialect: Dialect
     id: str
     name: str
     options: bytes
+    phantoms: _containers.RepeatedCompositeFieldContainer[Phantom]
     user_config: bytes
-    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., options: _Optional[bytes] = ..., user_config: _Optional[bytes] = ..., dialect: _Optional[_Union[Dialect, str]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., id: _Optional[str] = ..., components: _Optional[_Iterable[_Union[Component, _Mapping]]] = ..., options: _Optional[bytes] = ..., user_config: _Optional[bytes] = ..., dialect: _Optional[_Union[Dialect, str]] = ..., phantoms: _Optional[_Iterable[_Union[Phantom, _Mapping]]] = ...) -> None: ...
 
 class Dialect(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = []

@@ -88,6 +88,7 @@ topologies = st.builds(
     values,
     values,
     st.sampled_from(Dialect),
+    st.dictionaries(names.map("__phantom_{}".format), st.integers(1, 9), max_size=2),
 )
 
 PROCESS = ProcessPlan("a-1", "a", ((1, 2), (3,)), Resources(1.5, 1 << 30, 1 << 33))

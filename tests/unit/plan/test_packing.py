@@ -114,6 +114,14 @@ def build(rows: list[dict], **options) -> Topology:
 
 
 @every_algorithm
+def test_numbers_of_phantoms_are_not_given_to_added_tasks(name: str) -> None:
+    declared = replace(topology(component("A"), component("B")), phantoms={"__acker": 3})
+    plan = ALGORITHMS[name]().pack(declared)
+    check(plan, declared)
+    assert plan.highest_task == 5
+
+
+@every_algorithm
 def test_the_entry_point_is_the_class_and_the_plan_names_it(name: str) -> None:
     assert registry.load(registry.PACKINGS, name) is ALGORITHMS[name]
     plan = ALGORITHMS[name]().pack(topology(component("a")))

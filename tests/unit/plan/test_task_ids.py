@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from heronshim.core.plan.task_ids import (
     changed_task_ids,
     first_task_ids,
+    phantom_task_ids,
     split_into_executors,
 )
 from heronshim.core.plan.topology import Component, ComponentKind, Topology
@@ -32,6 +33,18 @@ def test_s01_ids_follow_sorted_component_ids_from_1() -> None:
     assert found["count"] == tuple(range(2, 14))
     assert found["split"] == tuple(range(14, 22))
     assert found["spout"] == tuple(range(22, 27))
+
+
+def test_s01_phantoms_take_numbers_and_are_no_components() -> None:
+    topology = Topology(
+        "words",
+        (component("spout", 5), component("A", 2), component("count", 12), component("split", 8)),
+        phantoms={"__acker": 1, "__metrics_x": 2},
+    )
+    found = first_task_ids(topology)
+    assert list(found) == ["A", "count", "split", "spout"]
+    assert (found["A"], found["count"], found["spout"][-1]) == ((1, 2), tuple(range(6, 18)), 30)
+    assert phantom_task_ids(topology) == {"__acker": (3,), "__metrics_x": (4, 5)}
 
 
 def test_s01_ids_sort_as_text_by_code_point() -> None:

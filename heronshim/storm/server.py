@@ -1,0 +1,311 @@
+"""Carries framed Thrift messages between Storm's clients and Nimbus.
+
+A frame is its length in 4 bytes, most significant first, and a message. One event loop reads and
+writes; calls run in threads, one at a time for each connection. Bounded are frames, connections,
+bytes of frames on their way in, and every wait. What is wrong is counted, logged and answered
+where a client can understand an answer; it never costs another connection anything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import struct
+import time
+import traceback
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from thrift.Thrift import TApplicationException
+
+from heronshim.core.io.logs import log_event
+from heronshim.errors import HeronshimError, RemoteProtocolError
+from heronshim.storm.errors import AuthorizationError, NimbusError
+from heronshim.storm.interface import nimbus_interface
+from heronshim.storm.thrift_codec import (
+    Call,
+    failure_to_bytes,
+    read_arguments,
+    read_call,
+    result_to_bytes,
+)
+
+if TYPE_CHECKING:
+    from heronshim.storm.interface import Method
+    from heronshim.storm.nimbus import Nimbus
+
+FRAME_BYTES_MAX = 1 << 20
+"""Default limit of one message (Storm's nimbus.thrift.max_buffer_size)."""
+DISCARDED_BYTES_MAX = 64 << 20
+"""A longer frame is not even read away, so that its sender could be told."""
+BUFFERED_BYTES_MAX = 64 << 20
+"""Of all frames that have arrived in part; the one that began first yields."""
+CHUNK_BYTES = 1 << 16
+CONNECTIONS_MAX = 4096
+RESERVED_DESCRIPTORS = 128
+"""Of this process: what is open beside connections."""
+FRAME_WAIT_S = 30.0
+"""From the first byte of a frame to its last, and for an answer to be taken."""
+IDLE_S = 900.0
+"""A connection that says nothing for so long is closed (clients of Storm wait 600 s at most)."""
+LINES_PER_SECOND = 5
+"""Of one kind of refusal; the rest is only counted."""
+QUICK_THREADS = 4
+SLOW_THREADS = 8
+SLOW_METHODS = frozenset({"submitTopology", "submitTopologyWithOpts", "activate", "deactivate"})
+"""They wait for other processes: chunks and questions do not queue behind them."""
+_LENGTH = struct.Struct(">i")
+_HEAD_BYTES = 256
+"""Enough of a message to know which method it calls."""
+
+
+@dataclass(eq=False)
+class _Connection:
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    peer: str
+    task: asyncio.Task[None] | None = None
+    buffered: int = 0
+    """Bytes of a frame that has arrived in part."""
+    since_s: float = 0.0
+    """When that frame began, or when it became idle."""
+    busy: bool = False
+    """A call runs."""
+
+
+@dataclass(slots=True)
+class ServerLimits:
+    """What a server allows; tests lower it."""
+
+    frame_bytes: int = FRAME_BYTES_MAX
+    buffered_bytes: int = BUFFERED_BYTES_MAX
+    connections: int = CONNECTIONS_MAX
+    frame_wait_s: float = FRAME_WAIT_S
+    idle_s: float = IDLE_S
+
+
+@dataclass(eq=False)
+class NimbusServer:
+    """Listens for Storm's clients."""
+
+    nimbus: Nimbus
+    limits: ServerLimits = field(default_factory=ServerLimits)
+    counts: Counter[str] = field(default_factory=Counter)
+    """connections, calls, and by name what was refused."""
+
+    def __post_init__(self) -> None:
+        """Make the threads; nothing listens yet."""
+        self._connections: set[_Connection] = set()
+        self._buffered = 0
+        self._logged: dict[str, tuple[int, int]] = {}
+        self._quick = ThreadPoolExecutor(QUICK_THREADS, "nimbus-quick")
+        self._slow = ThreadPoolExecutor(SLOW_THREADS, "nimbus-slow")
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._connections_max = max(8, min(self.limits.connections, soft - RESERVED_DESCRIPTORS))
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; return the address in use (port 0 takes a free one).
+
+        Raises:
+            OSError: the address cannot be used.
+        """
+        self._server = await asyncio.start_server(
+            self._accept, host, port, limit=CHUNK_BYTES, backlog=512
+        )
+        found = self._server.sockets[0].getsockname()
+        return str(found[0]), int(found[1])
+
+    async def close(self) -> None:
+        """Listen no more, end all connections and wait for the calls that run."""
+        self._server.close()
+        for connection in list(self._connections):
+            if connection.task is not None and not connection.busy:
+                connection.task.cancel()
+        tasks = [item.task for item in self._connections if item.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._quick.shutdown()
+        self._slow.shutdown()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        shown = f"{peer[0]}:{peer[1]}" if peer else "gone"
+        connection = _Connection(reader, writer, shown, asyncio.current_task(), since_s=_now_s())
+        self.counts["connections"] += 1
+        self._make_room()
+        self._connections.add(connection)
+        try:
+            while await self._serve_one(connection):
+                pass
+            writer.close()
+            async with asyncio.timeout(self.limits.frame_wait_s):
+                await writer.wait_closed()
+        except RemoteProtocolError as error:
+            self._refused("malformed", connection, error)
+        except TimeoutError:
+            self._refused("slow", connection, "a frame or an answer took too long")
+        except (ConnectionError, asyncio.IncompleteReadError):
+            self.counts["broken"] += 1
+        except asyncio.CancelledError:
+            # This is how connections end that must make room, and all at the end.
+            self.counts["ended"] += 1
+        finally:
+            self._connections.discard(connection)
+            writer.transport.abort()
+
+    def _make_room(self) -> None:
+        """End the connection that has been idle longest when there are too many."""
+        if len(self._connections) < self._connections_max:
+            return
+        waiting = [item for item in self._connections if not item.busy]
+        if waiting:
+            oldest = min(waiting, key=lambda item: item.since_s)
+            self._refused("crowded_out", oldest, f"over {self._connections_max} connections")
+            self._end(oldest)
+
+    def _end(self, connection: _Connection) -> None:
+        self._connections.discard(connection)
+        if connection.task is not None:
+            connection.task.cancel()
+
+    def _refused(self, kind: str, connection: _Connection, cause: object) -> None:
+        """Count, and log a few of a kind each second."""
+        self.counts[kind] += 1
+        second = int(_now_s())
+        since, lines = self._logged.get(kind, (second, 0))
+        lines = lines + 1 if since == second else 1
+        self._logged[kind] = second, lines
+        if lines <= LINES_PER_SECOND:
+            count = self.counts[kind]
+            log_event(
+                "WARNING",
+                "client_refused",
+                kind=kind,
+                count=count,
+                peer=connection.peer,
+                cause=cause,
+            )
+
+    async def _serve_one(self, connection: _Connection) -> bool:
+        """Read one call and answer it; return False at the end of the connection."""
+        connection.since_s = _now_s()
+        async with asyncio.timeout(self.limits.idle_s):
+            first = await connection.reader.read(1)
+        if not first:
+            return False
+        connection.since_s = _now_s()
+        frame, answer = b"", b""
+        async with asyncio.timeout(self.limits.frame_wait_s):
+            rest = await connection.reader.readexactly(_LENGTH.size - 1)
+            (length,) = _LENGTH.unpack(first + rest)
+            if length <= 0 or length > DISCARDED_BYTES_MAX:
+                msg = f"a frame of {length} bytes; expected 1 to {self.limits.frame_bytes}: "
+                raise RemoteProtocolError(msg + "is this a client of Nimbus, without TLS and SASL?")
+            if length > self.limits.frame_bytes:
+                answer = await self._too_large(connection, length)
+            else:
+                frame = await self._frame(connection, length)
+        if frame:
+            connection.busy = True
+            try:
+                answer = await self._answer(connection, frame)
+            finally:
+                connection.busy = False
+        if answer:
+            connection.writer.write(_LENGTH.pack(len(answer)) + answer)
+            async with asyncio.timeout(self.limits.frame_wait_s):
+                await connection.writer.drain()
+        return True
+
+    async def _frame(self, connection: _Connection, length: int) -> bytes:
+        """Read a frame piece by piece, so that what has not arrived takes no memory."""
+        frame = bytearray()
+        try:
+            while len(frame) < length:
+                piece = await connection.reader.read(min(CHUNK_BYTES, length - len(frame)))
+                if not piece:
+                    msg = f"the connection ended after {len(frame)} of {length} bytes of a frame"
+                    raise RemoteProtocolError(msg)
+                frame += piece
+                self._buffered += len(piece)
+                connection.buffered = len(frame)
+                if self._buffered > self.limits.buffered_bytes:
+                    self._free_buffers()
+        finally:
+            self._buffered -= len(frame)
+            connection.buffered = 0
+        return bytes(frame)
+
+    def _free_buffers(self) -> None:
+        """End the connection whose frame began first."""
+        partial = [item for item in self._connections if item.buffered]
+        if partial:
+            oldest = min(partial, key=lambda item: item.since_s)
+            self._refused("crowded_out", oldest, "too many bytes of frames on their way in")
+            self._end(oldest)
+
+    async def _too_large(self, connection: _Connection, length: int) -> bytes:
+        """Read a frame away and return an answer that says why it was not taken."""
+        head = await connection.reader.readexactly(min(_HEAD_BYTES, length))
+        call = read_call(head)
+        left = length - len(head)
+        while left:
+            piece = await connection.reader.read(min(CHUNK_BYTES, left))
+            if not piece:
+                raise ConnectionResetError
+            left -= len(piece)
+        limit = self.limits.frame_bytes
+        msg = f"{call.method}: a message of {length} bytes; at most {limit} are taken, see "
+        msg += "heronshim nimbus --frame-bytes"
+        self._refused("too_large", connection, msg)
+        return failure_to_bytes(
+            call.method, call.sequence, TApplicationException.PROTOCOL_ERROR, msg
+        )
+
+    async def _answer(self, connection: _Connection, frame: bytes) -> bytes:
+        """Return the answer to a frame; none to one that wants none."""
+        call = read_call(frame)
+        self.counts["calls"] += 1
+        method = nimbus_interface().methods.get(call.method)
+        if method is None:
+            msg = f"Nimbus has no method {call.method[:100]!a}"
+            self._refused("unknown_method", connection, msg)
+            kind = TApplicationException.UNKNOWN_METHOD
+            answer = failure_to_bytes(call.method, call.sequence, kind, msg)
+        else:
+            threads = self._slow if call.method in SLOW_METHODS else self._quick
+            loop = asyncio.get_running_loop()
+            answer, refused = await loop.run_in_executor(threads, self._done, call, method)
+            if refused:
+                self._refused("refused", connection, refused)
+        return b"" if call.one_way else answer
+
+    def _done(self, call: Call, method: Method) -> tuple[bytes, str]:
+        """Carry out a call; return the answer, and what was wrong."""
+        failure = TApplicationException.INTERNAL_ERROR
+        try:
+            if not method.is_served:
+                msg = f"heronshim does not serve {method.name}"
+                raise AuthorizationError(msg)
+            value = self.nimbus.call(method.name, read_arguments(call, method))
+            return result_to_bytes(call, method, {} if value is None else {"success": value}), ""
+        except NimbusError as error:
+            message = str(error)
+            declared = method.exception(error.name)
+            if declared is not None:
+                result = {declared.name: {"msg": message}}
+                return result_to_bytes(call, method, result), f"{method.name}: {message}"
+        except RemoteProtocolError as error:
+            message, failure = str(error), TApplicationException.PROTOCOL_ERROR
+        except HeronshimError as error:
+            message = str(error)
+        except Exception as error:  # noqa: BLE001 - a bug must not cost the client its answer
+            message = f"unexpected error, please report it: {type(error).__name__}: {error}"
+            log_event("ERROR", "unexpected", method=method.name, trace=traceback.format_exc())
+        answer = failure_to_bytes(call.method, call.sequence, failure, message)
+        return answer, f"{method.name}: {message}"
+
+
+def _now_s() -> float:
+    return time.monotonic()

@@ -1,0 +1,205 @@
+"""An unmodified jar and Storm's unmodified client against the gateway."""
+
+from __future__ import annotations
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from thrift.Thrift import TApplicationException
+
+from heronshim.cli.engine import Engine
+from heronshim.cli.nimbus_cluster import EngineCluster
+from heronshim.core.plan.task_ids import first_task_ids, phantom_task_ids
+from heronshim.core.plan.topology import Dialect, Grouping, GroupingKind, Language
+from heronshim.storm.interface import nimbus_interface
+from heronshim.storm.logical_plan import CODE_FILE, CONF_FILE, JAR_FILE
+from heronshim.storm.thrift_codec import struct_from_bytes
+from tests.input.nimbus_client import Gateway, NimbusClient
+from tests.system.conftest import Home, wait_until
+from tests.system.storm.conftest import StormClient
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(autouse=True)
+def sleeping_instances(heronshim_home: Home) -> None:
+    """These tests look at plans: what runs in place of a Java instance sleeps."""
+    heronshim_home.path.mkdir(mode=0o700)
+    commands = json.dumps({"java": ["sleep", "1000"]})
+    (heronshim_home.path / "config.yaml").write_text(
+        f"scheduler_options:\n  commands: '{commands}'\n"
+    )
+
+
+def end(gateway: Gateway, name: str) -> None:
+    with gateway.client() as client:
+        assert client.call("killTopologyWithOpts", name=name, options={"wait_secs": 0}) == {}
+    wait_until(lambda: name not in EngineCluster().names(), f"the end of {name}")
+
+
+def test_a_submitted_jar_is_planned_as_storm_does(
+    gateway: Gateway, storm: StormClient, word_count: Path
+) -> None:
+    code, output = storm.run("WordCount", "words", jar=word_count)
+    assert code == 0, output
+    assert "Finished submitting topology: words" in output
+    facts = EngineCluster().facts("words")
+    topology = facts.topology
+    assert topology.dialect is Dialect.STORM
+    assert {item.language for item in topology.components} == {Language.JAVA}
+    # Two workers, so two ackers; nine tasks behind them.
+    assert phantom_task_ids(topology) == {"__acker": (1, 2)}
+    assert first_task_ids(topology) == {
+        "count": (3, 4, 5, 6),
+        "split": (7, 8, 9),
+        "spout": (10, 11),
+    }
+    count = topology.component("count")
+    assert (count.parallelism, count.task_count) == (2, 4)
+    assert count.inputs[0].grouping == Grouping(GroupingKind.FIELDS, ("word",))
+    assert [output.fields for output in count.outputs] == [("word", "count")]
+    assert topology.component("spout").options["max_spout_pending"] == 100
+    assert topology.options["message_timeout_s"] == 20
+    assert topology.options["containers"] == len(facts.packing_plan.containers) == 2
+    assert topology.options["delivery"] == "at_least_once"
+    assert topology.id == facts.record.id
+    assert topology.id.startswith("words-1-")
+    check_package(word_count, topology.id)
+    end(gateway, "words")
+
+
+def check_package(jar: Path, topology_id: str) -> None:
+    """The package holds the jar's own bytes, what Nimbus made of the topology, and its map."""
+    cluster = EngineCluster()
+    assert cluster.package_file("words", JAR_FILE) == jar.read_bytes()
+    conf = json.loads(cluster.package_file("words", CONF_FILE))
+    assert conf["storm.id"] == topology_id
+    assert conf["topology.kryo.register"] == {"WordCount": None}
+    assert conf["topology.acker.executors"] == 2
+    struct = nimbus_interface().structs["StormTopology"]
+    code = struct_from_bytes(cluster.package_file("words", CODE_FILE), struct, CODE_FILE)
+    made = code["bolts"]["count"]
+    # The head of every Java object stream.
+    assert made["bolt_object"]["serialized_java"].startswith(b"\xac\xed\x00\x05")
+    assert json.loads(made["common"]["json_conf"])["topology.tasks"] == 4
+    assert code["storm_version"].startswith("2.8")
+
+
+def test_names_are_taken_once(gateway: Gateway, storm: StormClient, word_count: Path) -> None:
+    """Two clients at once: one wins, and the other learns so."""
+    both = [storm.start("WordCount", "words", jar=word_count) for _ in range(2)]
+    outputs = [process.communicate(timeout=300)[0] for process in both]
+    codes = [process.returncode for process in both]
+    assert sorted(codes) == [0, 1], outputs
+    refused = outputs[codes.index(1)]
+    assert "words is already alive" in refused or "already exists on the cluster" in refused, (
+        refused
+    )
+    code, output = storm.run("WordCount", "words", jar=word_count)
+    assert code == 1
+    assert "already exists on the cluster" in output
+    end(gateway, "words")
+    code, output = storm.run("WordCount", "words", jar=word_count)
+    assert code == 0, output
+    end(gateway, "words")
+
+
+def test_a_wrong_name_leaves_nothing(
+    gateway: Gateway, storm: StormClient, word_count: Path
+) -> None:
+    code, output = storm.run("WordCount", "a/b", jar=word_count)
+    assert code == 1
+    assert "a/b" in output
+    assert EngineCluster().names() == []
+    assert list((gateway.home / "nimbus").glob("*.jar")) == []
+
+
+def test_storms_commands(gateway: Gateway, storm: StormClient, word_count: Path) -> None:
+    assert storm.command("ListTopologies")[1].endswith("No topologies running.\n")
+    assert storm.run("WordCount", "words", jar=word_count)[0] == 0
+    _, output = storm.command("ListTopologies")
+    [line] = [line for line in output.splitlines() if line.startswith("words ")]
+    assert line.split()[1:4] == ["ACTIVE", "9", "2"]
+    for command, state in (("Deactivate", "inactive"), ("Activate", "active")):
+        code, output = storm.command(command, "words")
+        assert code == 0, output
+        with Engine.open() as engine:
+            physical = engine.find("words").state.physical_plan()
+        assert physical is not None
+        assert str(physical.state) == state
+    assert '"Topology Name":"words"' in storm.command("GetErrors", "words")[1]
+    code, output = storm.command("Rebalance", "words", "-n", "3")
+    assert code == 1
+    assert "cannot rebalance a running topology" in output
+    code, output = storm.command("Deactivate", "word")
+    assert code == 1
+    assert "NotAliveException(msg:word is not alive)" in output
+    code, output = storm.command("KillTopology", "words", "-w", "1")
+    assert code == 0, output
+    wait_until(lambda: not EngineCluster().names(), "the end of words")
+
+
+def test_a_gateway_that_ends_finishes_its_kills(
+    gateway: Gateway, storm: StormClient, word_count: Path
+) -> None:
+    assert storm.run("WordCount", "words", jar=word_count)[0] == 0
+    with gateway.client() as client:
+        assert client.call("killTopology", name="words") == {}
+        [summary] = client.call("getTopologySummaries")["success"]
+        assert summary["status"] == "KILLED"
+    assert gateway.close() == 0
+    assert EngineCluster().names() == []
+
+
+def upload(client: NimbusClient, content: bytes) -> str:
+    location: str = client.call("beginFileUpload")["success"]
+    assert client.call("uploadChunk", location=location, chunk=content) == {}
+    assert client.call("finishFileUpload", location=location) == {}
+    return location
+
+
+SPOUT = {
+    "spout_object": {"serialized_java": b"x"},
+    "common": {"inputs": [], "streams": {}},
+}
+SUBMIT = {
+    "name": "words",
+    "jsonConf": "{}",
+    "topology": {"spouts": {"spout": SPOUT}, "bolts": {}, "state_spouts": {}},
+}
+
+
+def test_of_six_submits_at_once_one_wins(gateway: Gateway, word_count: Path) -> None:
+    """They are past the question whether the name is free: the lock of the name decides."""
+    start = threading.Barrier(6)
+
+    def submit(_: int) -> str:
+        with gateway.client() as client:
+            location = upload(client, word_count.read_bytes())
+            start.wait()
+            result = client.call("submitTopology", uploadedJarLocation=location, **SUBMIT)
+            return result["taken"]["msg"] if result else "won"
+
+    with ThreadPoolExecutor(6) as threads:
+        found = sorted(threads.map(submit, range(6)))
+    assert found == ["won", *["words is already alive"] * 5]
+    end(gateway, "words")
+
+
+def test_a_submit_that_fails_leaves_its_jar_and_nothing_else(
+    gateway: Gateway, word_count: Path
+) -> None:
+    packages = gateway.home / "packages"
+    packages.write_text("in the way")
+    with gateway.client() as client:
+        location = upload(client, word_count.read_bytes())
+        with pytest.raises(TApplicationException, match="packages"):
+            client.call("submitTopology", uploadedJarLocation=location, **SUBMIT)
+        assert EngineCluster().names() == []
+        packages.unlink()
+        assert client.call("submitTopology", uploadedJarLocation=location, **SUBMIT) == {}
+    assert not Path(location).exists()
+    end(gateway, "words")
