@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from heronshim.cli.engine import Engine
+from heronshim.cli.gateway import FOLDER, HOST, gateway, is_loopback, own_users
 from heronshim.cli.home import home_folder
-from heronshim.cli.nimbus_cluster import EngineCluster
 from heronshim.cli.output import (
     JsonOption,
     Output,
@@ -22,19 +21,14 @@ from heronshim.cli.output import (
     wants_json,
 )
 from heronshim.core.io.file_lock import file_lock
-from heronshim.errors import ConfigError, DeadlineError, RefusedError, StateError
-from heronshim.storm.nimbus import Nimbus
-from heronshim.storm.server import FRAME_BYTES_MAX, FRAME_WAIT_S, NimbusServer, ServerLimits
-from heronshim.storm.uploads import Uploads
+from heronshim.errors import ConfigError, DeadlineError, RefusedError
+from heronshim.storm.server import FRAME_BYTES_MAX, FRAME_WAIT_S, ServerLimits
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOST = "127.0.0.1"
 PORT = 6627
 """Storm's nimbus.thrift.port."""
-FOLDER = "nimbus"
-"""Below HERONSHIM_HOME: jars on their way in."""
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -55,15 +49,13 @@ def nimbus(
     ] = FRAME_WAIT_S,
     insecure: Annotated[
         bool,
-        typer.Option(
-            "--insecure", help="Listen on an address that other hosts reach, without login."
-        ),
+        typer.Option("--insecure", help="Serve everybody who reaches the address: nobody logs in."),
     ] = False,
     output: OutputOption = Output.TABLE,
     json: JsonOption = False,
 ) -> None:
     """Serve Storm's clients as Nimbus does, until SIGTERM or Ctrl-C; the log goes to stderr."""
-    if not insecure and not _is_loopback(host):
+    if not insecure and not is_loopback(host):
         msg = f"--host {host}: whoever reaches it may run code as you, as nobody logs in; listen "
         raise ConfigError(msg + f"on {HOST}, or add --insecure in a network that you trust")
     folder = home_folder() / FOLDER
@@ -71,9 +63,13 @@ def nimbus(
     with Engine.open() as engine:
         engine.uploader()
     as_json = wants_json(output, json)
+    limits = ServerLimits(
+        frame_bytes=frame_bytes,
+        frame_wait_s=frame_wait,
+        users=None if insecure else own_users(),
+    )
     try:
         with file_lock(folder / "lock", 0.0):
-            limits = ServerLimits(frame_bytes=frame_bytes, frame_wait_s=frame_wait)
             asyncio.run(_serve(folder, host, port, advertise or host, limits, as_json))
     except DeadlineError as error:
         msg = f"another gateway runs with this HERONSHIM_HOME ({folder.parent})"
@@ -83,36 +79,15 @@ def nimbus(
 async def _serve(
     folder: Path, host: str, port: int, advertise: str, limits: ServerLimits, as_json: bool
 ) -> None:
-    try:
-        uploads = Uploads(folder)
-    except OSError as error:
-        msg = f"{folder} cannot be used: {error.strerror}; check rights and space"
-        raise StateError(msg) from error
-    served = Nimbus(EngineCluster(), uploads, advertise, port)
-    server = NimbusServer(served, limits)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    try:
-        address, served.port = await server.start(host, port)
-    except OSError as error:
-        msg = f"{host}:{port} cannot be used: {error.strerror or error}; choose another --port"
-        raise StateError(msg) from error
-    if as_json:
-        print_json({"host": address, "port": served.port})
-    else:
-        print_line(f"Nimbus gateway listens on {address}:{served.port}")
-    if not _is_loopback(address):
-        note("warning: --insecure: whoever reaches this address may run code as this user")
-    await stop.wait()
-    await server.close()
-    await asyncio.to_thread(served.close)
-    uploads.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    async with gateway(folder, host, port, advertise, limits) as served:
+        if as_json:
+            print_json({"host": served.host, "port": served.port})
+        else:
+            print_line(f"Nimbus gateway listens on {served.host}:{served.port}")
+        if limits.users is None:
+            note("warning: --insecure: whoever reaches this address may run code as this user")
+        await stop.wait()

@@ -65,6 +65,8 @@ class Nimbus:
         self.port = port
         self._began_s = time.monotonic()
         self._submits = 0
+        self.submitted: list[str] = []
+        """Names, in the order of their submits."""
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._dying: dict[str, threading.Thread] = {}
@@ -233,6 +235,7 @@ class Nimbus:
             raise UploadError(msg) from error
         finally:
             self._uploads.release(location, remove=done)
+        self.submitted.append(name)
         log_event("INFO", "topology_submitted", topology=name, id=topology_id)
 
     def _new_id(self, name: str) -> str:

@@ -24,6 +24,7 @@ from heronshim.core.io.logs import log_event
 from heronshim.errors import HeronshimError, RemoteProtocolError
 from heronshim.storm.errors import AuthorizationError, NimbusError
 from heronshim.storm.interface import nimbus_interface
+from heronshim.storm.peer_user import peer_user
 from heronshim.storm.thrift_codec import (
     Call,
     failure_to_bytes,
@@ -84,6 +85,8 @@ class ServerLimits:
     connections: int = CONNECTIONS_MAX
     frame_wait_s: float = FRAME_WAIT_S
     idle_s: float = IDLE_S
+    users: frozenset[int] | None = None
+    """Ids of users of this host who are served; None: everybody, also from elsewhere."""
 
 
 @dataclass(eq=False)
@@ -133,6 +136,9 @@ class NimbusServer:
         shown = f"{peer[0]}:{peer[1]}" if peer else "gone"
         connection = _Connection(reader, writer, shown, asyncio.current_task(), since_s=_now_s())
         self.counts["connections"] += 1
+        if not self._is_welcome(connection):
+            writer.transport.abort()
+            return
         self._make_room()
         self._connections.add(connection)
         try:
@@ -153,6 +159,19 @@ class NimbusServer:
         finally:
             self._connections.discard(connection)
             writer.transport.abort()
+
+    def _is_welcome(self, connection: _Connection) -> bool:
+        if self.limits.users is None:
+            return True
+        own = connection.writer.get_extra_info("socket")
+        peer = connection.writer.get_extra_info("peername")
+        if peer is None:
+            return False
+        user = peer_user(own.family, own.getsockname()[:2], peer[:2])
+        if user in self.limits.users:
+            return True
+        self._refused("stranger", connection, f"user {user} is not who started the gateway")
+        return False
 
     def _make_room(self) -> None:
         """End the connection that has been idle longest when there are too many."""

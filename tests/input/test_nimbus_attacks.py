@@ -6,6 +6,8 @@ import random
 import resource
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -236,3 +238,21 @@ def test_a_reader_that_takes_no_answers(gateway: Gateway) -> None:
         except TimeoutError:
             pass
         assert gateway.works()
+
+
+def test_other_users_of_this_host_are_not_served(gateway: Gateway) -> None:
+    """Needs root, to become somebody else."""
+    script = f"""
+import os, socket
+os.setresuid(65534, 65534, 65534)
+connection = socket.create_connection(("127.0.0.1", {gateway.port}), 60)
+try:
+    connection.sendall(b"\\x00\\x00\\x00\\x01x")
+    answer = connection.recv(1)
+except ConnectionError:
+    answer = b""
+assert answer == b"", answer
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert "kind=stranger" in gateway.log.read_text()
+    assert "user 65534 is not who started the gateway" in gateway.log.read_text()

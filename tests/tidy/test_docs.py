@@ -32,7 +32,7 @@ def command_of(verb: str) -> Any:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_exists_with_the_help_of_the_table(verb: str) -> None:
-    if verb in ("config", "setup"):
+    if verb in ("config", "setup", "storm"):
         assert command_module(verb).app is not None
         return
     command = command_of(verb)

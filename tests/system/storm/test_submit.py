@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,3 +205,40 @@ def test_a_submit_that_fails_leaves_its_jar_and_nothing_else(
         assert client.call("submitTopology", uploadedJarLocation=location, **SUBMIT) == {}
     assert not Path(location).exists()
     end(gateway, "words")
+
+
+def heronshim(*words: str) -> tuple[int, str]:
+    """Run the command line; return its exit code and all that it wrote."""
+    command = [sys.executable, "-m", "heronshim.cli.main", "storm", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return done.returncode, done.stdout if "--json" in words else done.stdout + done.stderr
+
+
+def test_the_verb_storm_needs_no_installation(
+    client_path: list[Path], word_count: Path, heronshim_home: Home
+) -> None:
+    code, output = heronshim(
+        "jar", "-c", "topology.workers=1", str(word_count), "WordCount", "words"
+    )
+    assert code == 0, output
+    facts = EngineCluster().facts("words")
+    # The command line wins over the author's two.
+    assert len(facts.packing_plan.containers) == 1
+    code, output = heronshim("jar", "--json", str(word_count), "WordCount", "words")
+    assert json.loads(output) == {"exit_code": 1, "submitted": []}
+    _, output = heronshim("list", "--json")
+    [row] = json.loads(output)["topologies"]
+    assert (row["name"], row["num_tasks"], row["num_workers"]) == ("words", 8 + 1, 1)
+    assert "words" in heronshim("list")[1]
+    assert heronshim("deactivate", "words")[0] == 0
+    assert heronshim("kill", "words", "-w", "0")[0] == 0
+    assert heronshim("list")[1] == "No topologies running.\n"
+    assert heronshim("kill", "words")[0] == 3
+    assert list((heronshim_home.path / "nimbus").iterdir()) == []
+
+
+def test_the_verb_storm_names_what_is_wrong(word_count: Path) -> None:
+    assert "expected KEY=VALUE" in heronshim("jar", "-c", "x", str(word_count), "WordCount")[1]
+    code, output = heronshim("jar", str(word_count), "NoSuch")
+    assert (code, "NoSuch" in output) == (1, True)
+    assert heronshim("jar", str(word_count.parent / "no.jar"), "WordCount")[0] == 2

@@ -1,0 +1,164 @@
+"""Verb storm: what Storm's own program does, for those who have no Storm."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import typer
+
+from heronshim.cli.engine import Engine
+from heronshim.cli.gateway import FOLDER, HOST, gateway, own_users
+from heronshim.cli.home import home_folder
+from heronshim.cli.lifecycle import activate, deactivate
+from heronshim.cli.names import NameArgument
+from heronshim.cli.nimbus_cluster import EngineCluster
+from heronshim.cli.output import (
+    JsonOption,
+    Output,
+    OutputOption,
+    note,
+    print_json,
+    print_line,
+    print_table,
+    wants_json,
+)
+from heronshim.cli.progress import Steps
+from heronshim.cli.removal import remove_topology
+from heronshim.errors import ConfigError, HeronshimError, NotFoundError
+from heronshim.storm.answers import topology_summary
+from heronshim.storm.client_jars import client_jars, fetch_client_jars
+from heronshim.storm.server import ServerLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+JVM_OPTIONS = (
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+)
+"""What Storm's client needs of Java 17."""
+COLUMNS = ("Topology_name", "Status", "Num_tasks", "Num_workers", "Uptime_secs", "Owner")
+app = typer.Typer(rich_markup_mode=None, help="Do what Storm's own program does.")
+app.command("activate")(activate)
+app.command("deactivate")(deactivate)
+
+
+@app.command("list")
+def list_topologies(output: OutputOption = Output.TABLE, json: JsonOption = False) -> None:
+    """List topologies with Storm's columns."""
+    cluster, now_s = EngineCluster(), int(time.time())
+    found = []
+    for name in cluster.names():
+        try:
+            found.append(topology_summary(cluster.facts(name), now_s, dying=False))
+        except HeronshimError as error:
+            note(f"warning: {error}")
+    if wants_json(output, json):
+        print_json({"topologies": found})
+    elif not found:
+        print_line("No topologies running.")
+    else:
+        keys = ("name", "status", "num_tasks", "num_workers", "uptime_secs", "owner")
+        print_table(COLUMNS, [[item[key] for key in keys] for item in found])
+
+
+@app.command("kill")
+def kill(
+    topology: NameArgument,
+    wait: Annotated[
+        float | None,
+        typer.Option("-w", min=0, help="Seconds to wait at most; by default the message timeout."),
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Stop the spouts of a topology, wait for open tuple trees, and remove it; asks nothing."""
+    as_json = wants_json(output, json)
+    with Engine.open() as engine:
+        engine.find(topology)
+        drained = remove_topology(engine, topology, Steps(quiet=as_json), wait)
+    if as_json:
+        print_json({"topology": topology, "killed": True, "drained": drained})
+    else:
+        print_line(f"Killed topology: {topology}")
+
+
+@app.command(
+    "jar",
+    context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
+)
+def jar(
+    jar: Annotated[
+        Path, typer.Argument(metavar="JAR", exists=True, dir_okay=False, help="The author's jar.")
+    ],
+    main: Annotated[str, typer.Argument(metavar="CLASS", help="The class whose main submits.")],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="Given to main.")
+    ] = None,
+    config: Annotated[
+        list[str] | None, typer.Option("-c", metavar="KEY=VALUE", help="Storm configuration.")
+    ] = None,
+    output: OutputOption = Output.TABLE,
+    json: JsonOption = False,
+) -> None:
+    """Run the main of an unmodified jar, whose StormSubmitter then submits to heronshim."""
+    as_json = wants_json(output, json)
+    java = _java()
+    options = [_option(item) for item in config or ()]
+    with Steps(quiet=as_json).step("storm-client") as say:
+        say("all jars are there" if not fetch_client_jars(say) else "fetched")
+    with tempfile.TemporaryDirectory(prefix="jar-", dir=_folder()) as name:
+        command = [java, *JVM_OPTIONS, f"-Dstorm.jar={jar.resolve()}"]
+        command += [f"-Dstorm.options={','.join(options)}"] if options else []
+        paths = [*client_jars(), jar.resolve(), Path(name)]
+        command += ["-cp", ":".join(map(str, paths)), main, *(arguments or ())]
+        code, submitted = asyncio.run(_run(command, Path(name), as_json))
+    if as_json:
+        print_json({"exit_code": code, "submitted": submitted})
+    raise typer.Exit(code)
+
+
+async def _run(command: Sequence[str], folder: Path, as_json: bool) -> tuple[int, list[str]]:
+    """Run main beside a gateway; return its exit code and the names that were submitted."""
+    limits = ServerLimits(users=own_users())
+    async with gateway(folder / "uploads", HOST, 0, HOST, limits) as served:
+        settings = f'nimbus.seeds: ["{served.host}"]\nnimbus.thrift.port: {served.port}\n'
+        (folder / "storm.yaml").write_text(settings)
+        # JSON stays alone on standard output.
+        process = await asyncio.create_subprocess_exec(*command, stdout=2 if as_json else None)
+        code = await process.wait()
+        # A shell's number for an end by a signal.
+        return (code if code >= 0 else 128 - code), list(served.nimbus.submitted)
+
+
+def _java() -> str:
+    """Return the program java of JAVA_HOME, or of PATH."""
+    home = os.environ.get("JAVA_HOME", "")
+    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
+    if found is None:
+        where = f"JAVA_HOME ({home})" if home else "PATH"
+        msg = f"there is no program java in {where}; install a JDK (Debian: default-jdk-headless)"
+        raise NotFoundError(msg)
+    return found
+
+
+def _option(text: str) -> str:
+    """Return KEY=VALUE as Storm's client reads it from the property storm.options."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        msg = f"-c {text}: expected KEY=VALUE, such as topology.workers=2"
+        raise ConfigError(msg)
+    return f"{quote(key, safe='')}={quote(value, safe='')}"
+
+
+def _folder() -> Path:
+    folder = home_folder() / FOLDER
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
