@@ -6,37 +6,45 @@ import socket
 import sys
 from pathlib import Path
 
-_TABLES = {
-    socket.AF_INET: Path("/proc/self/net/tcp"),
-    socket.AF_INET6: Path("/proc/self/net/tcp6"),
-}
+_TABLE = Path("/proc/self/net/tcp")
+_TABLE_6 = Path("/proc/self/net/tcp6")
 _LOCAL, _REMOTE, _USER = 1, 2, 7
 """Columns of those tables (proc(5))."""
+_MAPPED = bytes(10) + b"\xff\xff"
+"""An IPv4 address begins so in a socket of both families, as Java's are."""
+
+Address = tuple[str, int]
 
 
-def peer_user(family: int, own: tuple[str, int], peer: tuple[str, int]) -> int | None:
+def peer_user(family: int, own: Address, peer: Address) -> int | None:
     """Return the user id of the process that opened a connection; None when it is not found.
 
     Unlike Unix sockets, TCP ones do not say who is there; the kernel's table of them does.
     """
-    table = _TABLES.get(socket.AddressFamily(family))
-    if table is None:
-        return None
-    wanted = _shown(family, peer), _shown(family, own)
+    ends = [(socket.inet_pton(family, address), port) for address, port in (peer, own)]
+    if family == socket.AF_INET6:
+        return _user(_TABLE_6, ends)
+    user = _user(_TABLE, ends)
+    if user is not None:
+        return user
+    return _user(_TABLE_6, [(_MAPPED + address, port) for address, port in ends])
+
+
+def _user(table: Path, ends: list[tuple[bytes, int]]) -> int | None:
+    wanted = [_shown(address, port) for address, port in ends]
     try:
         lines = table.read_text("ascii").splitlines()[1:]
     except OSError:
         return None
     for line in lines:
         columns = line.split()
-        if (columns[_LOCAL], columns[_REMOTE]) == wanted:
+        if [columns[_LOCAL], columns[_REMOTE]] == wanted:
             return int(columns[_USER])
     return None
 
 
-def _shown(family: int, address: tuple[str, int]) -> str:
+def _shown(address: bytes, port: int) -> str:
     """Return an address as the table has it: words of 32 bits in the byte order of this host."""
-    packed = socket.inet_pton(family, address[0])
-    words = [packed[at : at + 4] for at in range(0, len(packed), 4)]
+    words = [address[at : at + 4] for at in range(0, len(address), 4)]
     numbers = [int.from_bytes(word, sys.byteorder) for word in words]
-    return "".join(f"{number:08X}" for number in numbers) + f":{address[1]:04X}"
+    return "".join(f"{number:08X}" for number in numbers) + f":{port:04X}"
