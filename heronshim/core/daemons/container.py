@@ -139,12 +139,12 @@ class Supervisor:
         found = []
         for plan in plans:
             language = self._launch.languages.get(plan.component, "python")
+            limit = plan.required.ram_bytes if self._options.memory_limit else 0
             try:
-                argv = self._options.argv(language, self._launch.python)
+                argv = self._options.argv(language, self._launch.python, limit)
             except ConfigError as error:
                 self._record("ERROR", EventKind.PROCESS_REFUSED, _spec(plan, ()), str(error))
                 continue
-            limit = plan.required.ram_bytes if self._options.memory_limit else 0
             process = self._supervised(_spec(plan, argv, limit))
             if self._package is not None:
                 process.state = ProcessState.BLOCKED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from heronshim.core.codec.json_fields import JsonFields, parse_json
 from heronshim.core.io.rotating_log import LOG_BYTES_MAX, LOG_FILES_MAX
+from heronshim.core.plugins.java_command import java_argv
 from heronshim.core.plugins.plugin_options import refuse_unknown, whole_number
 from heronshim.errors import ConfigError, RemoteProtocolError
 
@@ -64,8 +65,10 @@ class LocalOptions:
             commands=_commands(options.get("commands", "{}")),
         )
 
-    def argv(self, kind: str, python: str) -> tuple[str, ...]:
+    def argv(self, kind: str, python: str, ram_bytes: int = 0) -> tuple[str, ...]:
         """Return the command of a kind of process, run by the interpreter `python`.
+
+        `ram_bytes`: the process's memory limit, for languages that must know; 0 for none.
 
         Raises:
             ConfigError: instances of that language cannot be started.
@@ -75,7 +78,9 @@ class LocalOptions:
         if kind in _DAEMONS:
             # -P: a file in the working folder must not stand in for a module.
             return (python, "-P", "-m", _DAEMONS[kind])
-        msg = f"instances in {kind} cannot be started; this version runs Python components"
+        if kind == "java":
+            return java_argv(ram_bytes)
+        msg = f"instances in {kind} cannot be started; this version runs Python and Java components"
         raise ConfigError(msg)
 
 

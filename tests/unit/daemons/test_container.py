@@ -73,12 +73,12 @@ def test_memory_limit_of_an_instance_follows_the_option(
 def test_instance_in_another_language_is_refused_and_the_rest_is_started(
     start: ContainerStart, stop: StopRequest
 ) -> None:
-    made = supervisor(start, stop, languages={"legacy": "java"})
+    made = supervisor(start, stop, languages={"legacy": "cpp"})
     assert [process.spec.id for process in made._instances] == ["count-1"]
     made.close()
     event = json.loads((Path(start.launch.work_dir) / "container-1/events.jsonl").read_text())
     assert (event["kind"], event["process"]) == ("process_refused", "legacy-2")
-    assert "instances in java cannot be started" in event["cause"]
+    assert "instances in cpp cannot be started" in event["cause"]
 
 
 def test_instances_wait_for_the_package_and_the_engine_does_not(

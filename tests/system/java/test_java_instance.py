@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 REPORTS = ROOT / "instances" / "java" / "target" / "surefire-reports"
 MAVEN_S = 1800
 """A first run downloads Maven's plugins and the libraries."""

@@ -1,0 +1,109 @@
+"""The command that starts a Java instance: which virtual machine, which jars, which flags."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from heronshim.errors import ConfigError
+
+STORM_VERSION = "2.8.3"
+"""Of the Storm client whose API Java components are written to; instances/java/pom.xml pins it."""
+JAVA_VERSION_MIN = 17
+_JAR = "heronshim-instance.jar"
+_MAIN = "io.heronshim.instance.Main"
+_BUILT = Path(__file__).parents[3] / "instances" / "java" / "target"
+"""Where `make java` builds in a clone."""
+_USER_CLASSES = ("package/stormjar.jar", "package/lib/*")
+"""Below the container's folder, in which instances run: beside the client, as in Storm's worker."""
+_FLAGS = (
+    # Code of old clients, and Kryo, reach into these.
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+    "--add-opens=java.base/java.util=ALL-UNNAMED",
+    # Many small machines share a host: one thread collects, none writes performance files.
+    "-XX:+UseSerialGC",
+    "-XX:-UsePerfData",
+    "-XX:+ExitOnOutOfMemoryError",
+    "-Dlog4j2.configurationFile=classpath:io/heronshim/log4j2.xml",
+)
+HEAP_PERCENT = 60
+"""Of the process's memory limit; threads, code and buffers need the rest."""
+
+
+def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
+    """Return the command; `ram_bytes` is the process's memory limit, 0 for none.
+
+    Raises:
+        ConfigError: there is no Java, or jars are missing; says what to do.
+    """
+    jar = _first_file([_BUILT / _JAR, _cache() / "java" / _JAR])
+    if jar is None:
+        msg = (
+            f"instances in java cannot be started: {_JAR} is neither in {_BUILT} nor in "
+            f"{_cache() / 'java'}; build it with: make java"
+        )
+        raise ConfigError(msg)
+    storm = _storm_folder()
+    memory: tuple[str, ...] = ()
+    if ram_bytes:
+        memory = (f"-XX:MaxRAM={ram_bytes}", f"-XX:MaxRAMPercentage={HEAP_PERCENT}")
+    class_path = ":".join([str(jar), f"{storm}/*", *_USER_CLASSES])
+    return (_java(), *memory, *_FLAGS, "-cp", class_path, _MAIN)
+
+
+def _storm_folder() -> Path:
+    """Return the folder of the Storm client and what it needs."""
+    folders = [_cache() / f"storm-client-{STORM_VERSION}", _BUILT / "storm-2.8"]
+    for folder in folders:
+        if (folder / f"storm-client-{STORM_VERSION}.jar").is_file():
+            return folder
+    msg = (
+        f"instances in java cannot be started: storm-client-{STORM_VERSION}.jar is in none of "
+        f"{', '.join(map(str, folders))}; get it with: heronshim setup java, or in a clone: make "
+        "java"
+    )
+    raise ConfigError(msg)
+
+
+def _cache() -> Path:
+    """Return the user's cache of heronshim."""
+    root = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(root) if Path(root).is_absolute() else Path.home() / ".cache") / "heronshim"
+
+
+def _first_file(paths: list[Path]) -> Path | None:
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _java() -> str:
+    """Return the program `java`, of JAVA_HOME if that is set."""
+    home = os.environ.get("JAVA_HOME", "")
+    found = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if not found or not Path(found).is_file():
+        where = f"JAVA_HOME ({home})" if home else "PATH"
+        msg = (
+            f"instances in java cannot be started: there is no program java on {where}; install "
+            f"Java {JAVA_VERSION_MIN} or newer (Debian: default-jre-headless)"
+        )
+        raise ConfigError(msg)
+    version = _version(Path(found))
+    if version and version < JAVA_VERSION_MIN:
+        msg = (
+            f"instances in java cannot be started: {found} is Java {version}; set JAVA_HOME to "
+            f"Java {JAVA_VERSION_MIN} or newer"
+        )
+        raise ConfigError(msg)
+    return found
+
+
+def _version(java: Path) -> int:
+    """Return the feature version by the file `release` of its folder; 0 if that does not say."""
+    try:
+        text = (java.resolve().parents[1] / "release").read_text("utf-8", "replace")
+    except OSError:
+        return 0
+    match = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE)
+    return int(match.group(1)) if match else 0
