@@ -13,7 +13,7 @@
 #include <structmember.h>
 
 /* Grows with each change that heronshim/native.py and its users must know of. */
-#define INTERFACE 1
+#define INTERFACE 2
 
 static PyObject *str_id, *str_current, *str_roots, *str_children;
 static PyObject *zero;
@@ -706,7 +706,7 @@ typedef struct {
 } Emit;
 
 /* Return the memo's entry for the values' key, borrowed; NULL without an exception for none. */
-static PyObject *entry_of(Emit *self, PyObject *values, Py_ssize_t size)
+static PyObject *entry_of(Emit *self, PyObject *values)
 {
     PyObject *key, *entry;
     if (PyList_CheckExact(values)) {
@@ -723,8 +723,9 @@ static PyObject *entry_of(Emit *self, PyObject *values, Py_ssize_t size)
     if (!PyUnicode_CheckExact(key))
         return NULL;
     entry = PyDict_GetItemWithError(self->memo, key);
-    if (entry == NULL || !PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != size
-        || !PyList_CheckExact(PyTuple_GET_ITEM(entry, 0)))
+    if (entry == NULL || !PyTuple_CheckExact(entry) || PyTuple_GET_SIZE(entry) != 3
+        || !PyList_CheckExact(PyTuple_GET_ITEM(entry, 0))
+        || !PyList_CheckExact(PyTuple_GET_ITEM(entry, 1)))
         return NULL;
     return entry;
 }
@@ -738,7 +739,7 @@ static PyObject *spout_emit(PyObject *callable, PyObject *const *args, size_t na
     Py_ssize_t named = names != NULL ? PyTuple_GET_SIZE(names) : 0;
     if (PyVectorcall_NARGS(nargsf) == 1
         && (named == 0 || (named == 1 && PyTuple_GET_ITEM(names, 0) == str_id))) {
-        entry = self->index < 0 ? self->memo : entry_of(self, args[0], 3);
+        entry = self->index < 0 ? self->memo : entry_of(self, args[0]);
         if (entry == NULL && PyErr_Occurred())
             return NULL;
     }
@@ -816,7 +817,7 @@ static int append_anchored(Emit *self, PyObject *rows, PyObject *values, TupleOb
     return result;
 }
 
-/* memo: key -> (rows, tasks). */
+/* memo: key -> (rows, ids, tasks), of which a bolt has no ids. */
 static PyObject *bolt_emit(PyObject *callable, PyObject *const *args, size_t nargsf,
                            PyObject *names)
 {
@@ -824,14 +825,14 @@ static PyObject *bolt_emit(PyObject *callable, PyObject *const *args, size_t nar
     PyObject *entry = NULL, *anchor, *rows, *tasks;
     int result;
     if (PyVectorcall_NARGS(nargsf) == 1 && (names == NULL || PyTuple_GET_SIZE(names) == 0)) {
-        entry = entry_of(self, args[0], 2);
+        entry = entry_of(self, args[0]);
         if (entry == NULL && PyErr_Occurred())
             return NULL;
     }
     if (entry == NULL)
         return PyObject_Vectorcall(self->reference, args, nargsf, names);
     rows = PyTuple_GET_ITEM(entry, 0);
-    tasks = PyTuple_GET_ITEM(entry, 1);
+    tasks = PyTuple_GET_ITEM(entry, 2);
     if (!self->tracked)
         return PyList_Append(rows, args[0]) < 0 ? NULL : Py_NewRef(tasks);
     anchor = PyObject_GetAttr(self->task, str_current);
@@ -964,6 +965,34 @@ static PyType_Spec bolt_emit_spec = {
     "heronshim._native.BoltEmit", sizeof(Emit), 0, EMIT_FLAGS, bolt_emit_slots,
 };
 
+/* ---- what a flush asks of its lists ---- */
+
+static PyObject *none_count(PyObject *Py_UNUSED(module), PyObject *list)
+{
+    Py_ssize_t found = 0;
+    if (!PyList_Check(list)) {
+        PyErr_SetString(PyExc_TypeError, "none_count takes a list");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++)
+        found += PyList_GET_ITEM(list, i) == Py_None;
+    return PyLong_FromSsize_t(found);
+}
+
+static PyObject *plain_rows(PyObject *Py_UNUSED(module), PyObject *rows)
+{
+    if (!PyList_Check(rows)) {
+        PyErr_SetString(PyExc_TypeError, "plain_rows takes a list");
+        return NULL;
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(rows); i++) {
+        PyObject *row = PyList_GET_ITEM(rows, i);
+        if (!PyList_CheckExact(row) && !PyTuple_CheckExact(row))
+            Py_RETURN_FALSE;
+    }
+    Py_RETURN_TRUE;
+}
+
 /* ---- module ---- */
 
 static PyMethodDef functions[] = {
@@ -971,6 +1000,8 @@ static PyMethodDef functions[] = {
      "Return the rows of a MessagePack blob, or None where msgspec must read or refuse it."},
     {"execute_rows", execute_rows, METH_VARARGS,
      "execute_rows(execute, tuples, limit, task): call execute for at most `limit` tuples."},
+    {"none_count", none_count, METH_O, "Return how many items of a list are None itself."},
+    {"plain_rows", plain_rows, METH_O, "Return whether all items of a list are lists or tuples."},
     {NULL, NULL, 0, NULL},
 };
 

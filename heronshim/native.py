@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from types import ModuleType
 
-INTERFACE = 1
+INTERFACE = 2
 """What this package expects of the module: one built from an older source is left alone."""
 
 

@@ -153,8 +153,7 @@ class SpoutCollector:
         route = self._streams.routes.get(DEFAULT_STREAM)
         if route is None or not route.short:
             return None
-        general = self._emit
-        open_lists = self._open_lists
+        general, batch_of = self._emit, self._single_batch
         if self._task.calls_ack_at_emit or self._bounded:
             return None
         if route.key_index is None:
@@ -179,7 +178,7 @@ class SpoutCollector:
                     return tasks  # type: ignore[no-any-return]
             tasks = tuple(general(values, id=id, stream=stream))
             if stream == DEFAULT_STREAM and may_be_kept(memo, values[index]):
-                memo[values[index]] = (*open_lists(route, tasks), tasks)
+                memo[values[index]] = batch_of(route, tasks[0]).entry
             return tasks
 
         if native.MODULE is not None:
@@ -191,8 +190,8 @@ class SpoutCollector:
         general, choose = self._emit, route.choose
         by_tasks: dict[tuple[int, ...], Any] = {}
         if route.constant is not None:
-            tasks = route.constant
-            rows, ids = self._open_lists(route, tasks)
+            entry = self._single_batch(route, route.constant[0]).entry
+            rows, ids, tasks = entry
 
             def emit_constant(
                 values: Sequence[Any],
@@ -207,7 +206,7 @@ class SpoutCollector:
                 return tasks
 
             if native.MODULE is not None:
-                return native.MODULE.SpoutEmit(emit_constant, (rows, ids, tasks), -1)
+                return native.MODULE.SpoutEmit(emit_constant, entry, -1)
             return emit_constant
 
         def emit_chosen(
@@ -220,19 +219,15 @@ class SpoutCollector:
                 return general(values, id=id, stream=stream)
             tasks = choose(values)
             try:
-                rows, ids = by_tasks[tasks]
+                rows, ids, _ = by_tasks[tasks]
             except KeyError:
-                rows, ids = by_tasks[tasks] = self._open_lists(route, tasks)
+                by_tasks[tasks] = self._single_batch(route, tasks[0]).entry
+                rows, ids, _ = by_tasks[tasks]
             rows.append(values)
             ids.append(id)
             return tasks
 
         return emit_chosen
-
-    def _open_lists(self, route: Route, tasks: tuple[int, ...]) -> tuple[list[Any], list[Any]]:
-        """Return (rows, ids) of the open batch of a one-copy route: append a row, then its id."""
-        batch = self._single_batch(route, tasks[0])
-        return batch.rows, batch.ids
 
     def _single_batch(self, route: Route, target: int) -> OpenBatch:
         if not self._tracked:
@@ -368,11 +363,11 @@ class BoltCollector:
             if anchors is not None or stream is not DEFAULT_STREAM:
                 return general(values, stream=stream, anchors=anchors)
             try:
-                rows, tasks = memo[values[index]]
+                rows, _, tasks = memo[values[index]]
             except (KeyError, TypeError, IndexError):
                 tasks = general(values, stream=stream, anchors=anchors)
                 if may_be_kept(memo, values[index]):
-                    memo[values[index]] = (batch_of(route, tasks[0]).rows, tasks)
+                    memo[values[index]] = batch_of(route, tasks[0]).entry
                 return tasks
             if not tracked:
                 rows.append(values)

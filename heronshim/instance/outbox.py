@@ -66,9 +66,9 @@ class OpenBatch:
     """
 
     __slots__ = (
-        "component", "count_ids", "emitted", "fields", "ids", "in_cycle", "owner", "paired",
-        "row_bytes", "rows", "rows_limit", "rows_max", "sealed_ids", "sealed_rows", "source",
-        "stream", "target", "to", "tracker",
+        "component", "count_ids", "emitted", "entry", "fields", "ids", "in_cycle", "owner",
+        "paired", "row_bytes", "rows", "rows_limit", "rows_max", "sealed_ids", "sealed_rows",
+        "source", "stream", "target", "to", "tracker",
     )  # fmt: skip
 
     def __init__(
@@ -95,6 +95,8 @@ class OpenBatch:
         self.count_ids = count_ids
         self.rows: list[Any] = []
         self.ids: list[Any] = []
+        self.entry = (self.rows, self.ids, (target,))
+        """What the short path of emit keeps for a key: all keys share it."""
         self.rows_max = FIRST_ROWS_MAX
         """Rows that close it, by the size of the rows before."""
         self.rows_limit = ROWS_LIMIT
@@ -399,6 +401,8 @@ def _sealed(batch: OpenBatch, rows: list[Any], blob: bytes, ids: list[Any]) -> _
 
 def _all_sequences(batch: OpenBatch, rows: list[Any]) -> bool:
     """Return whether each row's values are a list or tuple (text would pass as a sequence)."""
+    if native.MODULE is not None and not batch.paired and native.MODULE.plain_rows(rows):
+        return True
     types = {type(row[0]) for row in rows} if batch.paired else set(map(type, rows))
     return types <= {list, tuple} or all(issubclass(found, (list, tuple)) for found in types)
 
@@ -417,6 +421,8 @@ def _open_trees(tracker: AckTracker, ids: list[Any], now_us: int) -> Columns:
 
 def tracked_count(ids: list[Any]) -> int:
     """Return how many message ids are not None; any object may be one, whatever it equals."""
+    if native.MODULE is not None:
+        return len(ids) - int(native.MODULE.none_count(ids))
     try:
         if None not in ids:
             return len(ids)

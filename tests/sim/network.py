@@ -407,6 +407,10 @@ class RouterSocket:
             parts.clear()
             self._peers[identity].to_client.put((header, payload))
 
+    def getsockopt(self, option: int) -> int:
+        assert option == zmq.EVENTS
+        return _READABLE if self.inbox else 0
+
     def recv(self, _flags: int = 0, *, copy: bool = True) -> Any:
         del copy
         if not self.inbox:

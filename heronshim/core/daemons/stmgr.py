@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import socket as hosts
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 import zmq
@@ -61,6 +62,11 @@ FRAMES_PER_TURN = 256
 REGISTER_HEARTBEAT_NS = 1_000_000_000
 STATE_POLL_NS = 200_000_000
 METRICS_NS = 1_000_000_000
+PAUSE_BYTES = 16 << 10
+PAUSE_S = 0.001
+"""After a turn that forwarded as much, as only busy tasks send: frames share the next wake-up."""
+TICK_NS = 1_000_000
+"""Between two looks at what is due while nothing but frames comes."""
 _NO_LINK = 0
 
 
@@ -106,6 +112,7 @@ class StreamManager:
             self._forwarder.receiver, self._events, self._inbound.values, self._tell_peers,
             lambda link, payload: self._links.send(link, Kind.BACK_PRESSURE, payload),
         )  # fmt: skip
+        self._next_tick_ns, self._frames_alone = 0, {self._router}
         self._due = dict.fromkeys(
             ("heartbeat", "register", "state", "metrics", "look", "pressure"), 0
         )
@@ -116,7 +123,10 @@ class StreamManager:
         self._poller.register(stop.fileno(), zmq.POLLIN)
         ready: set[Any] = set()
         while not stop.requested:
+            before_bytes = self._forwarder.forwarded_bytes
             self.turn(ready)
+            if self._forwarder.forwarded_bytes - before_bytes >= PAUSE_BYTES:
+                time.sleep(PAUSE_S)
             ready = {found for found, _ in self._poller.poll(self.wait_ms())}
         self._close()
         return 0
@@ -124,7 +134,9 @@ class StreamManager:
     def turn(self, ready: Collection[object]) -> None:
         """Do what is due and read what a poll found ready; never blocks."""
         now_ns = self._now_ns()
-        self._tick(now_ns)
+        if now_ns >= self._next_tick_ns or ready != self._frames_alone:
+            self._next_tick_ns = now_ns + TICK_NS
+            self._tick(now_ns)
         if self._links.connections.monitor in ready:
             self._links.connections.look(now_ns)
         if self._router in ready:
@@ -148,6 +160,7 @@ class StreamManager:
             self._master.next_deadline_ns(),
             *(peer.next_deadline_ns() for peer in self._peers.values()),
         )
+        due_ns = max(due_ns, self._next_tick_ns)
         return max(0, min(200, (due_ns - self._now_ns()) // 1_000_000 + 1))
 
     # ---- frames in ----
@@ -158,9 +171,9 @@ class StreamManager:
             frame = receive(now_ns)
             if frame is None:
                 break
-            if frame.kind == Kind.DATA:
+            if frame.kind in (Kind.DATA, Kind.BARRIER):
                 forwarder.on_data(
-                    frame.link.number, Kind.DATA, frame.destination, frame.source,
+                    frame.link.number, frame.kind, frame.destination, frame.source,
                     frame.payload, now_ns,
                 )  # fmt: skip
             elif frame.kind == Kind.OUTCOMES:
@@ -183,11 +196,6 @@ class StreamManager:
                 self._forwarder.on_metrics(frame.source, frame.payload)
             elif frame.kind == Kind.BACK_PRESSURE and link.hello.role is Role.STMGR:
                 self._pressure.hear(link.number, payload, now_ns)
-            elif frame.kind == Kind.BARRIER:
-                self._forwarder.on_data(
-                    link.number, Kind.BARRIER, frame.destination, frame.source,
-                    frame.payload, now_ns,
-                )  # fmt: skip
             elif frame.kind == Kind.LOSS_NOTICE:
                 self._losses.on_notice(link, payload)
             elif frame.kind == Kind.LOSS_NOTICE_ACK:
@@ -421,14 +429,10 @@ class StreamManager:
         return True
 
     def _metrics(self) -> bytes:
-        forwarder, links = self._forwarder, self._links
+        links = self._links
         totals = {
             "cpu_time_us": cpu_time_us(),
-            "forwarded_bytes": forwarder.forwarded_bytes,
-            "forwarded_frame_count": forwarder.forwarded_frames,
-            "unknown_task_count": forwarder.unknown_task_count,
-            "metrics_dropped_count": forwarder.metrics_dropped_count,
-            "send_refused_count": forwarder.send_refused_count,
+            **self._forwarder.counts(),
             "refused_hello_count": links.refused_hello_count,
             "stale_frame_count": links.stale_frame_count,
             "bad_frame_count": links.bad_frame_count,
@@ -451,7 +455,7 @@ class StreamManager:
             pid=os.getpid(),
             sums=self._increments.take(totals),
             gauges={
-                "queue_bytes": float(forwarder.queued_bytes()),
+                "queue_bytes": float(self._forwarder.queued_bytes()),
                 "rss_bytes": float(rss_bytes()),
                 **self._liveness.gauges(),
                 **self._pressure.gauges(now_ns),

@@ -207,6 +207,16 @@ class Forwarder:
         """Return how many frames wait for each task that any wait for."""
         return {task: len(queue) for task, queue in self._queues.items() if queue}
 
+    def counts(self) -> dict[str, int]:
+        """Return what was counted since the start, by the names of metrics."""
+        return {
+            "forwarded_bytes": self.forwarded_bytes,
+            "forwarded_frame_count": self.forwarded_frames,
+            "unknown_task_count": self.unknown_task_count,
+            "metrics_dropped_count": self.metrics_dropped_count,
+            "send_refused_count": self.send_refused_count,
+        }
+
     def take_grants(self) -> dict[int, dict[int, int]]:
         """Return and forget credit to grant: link -> task -> bytes."""
         return self.receiver.take_grants()

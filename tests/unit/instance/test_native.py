@@ -441,7 +441,7 @@ def bolt_emit(
         return (8,)
 
     edges = NATIVE.EdgeSource(Random(1).randbytes)
-    memo = {"a": (rows, (7,))}
+    memo = {"a": (rows, [], (7,))}
     return NATIVE.BoltEmit(twin, memo, 0, task, edges, tracked, auto_anchor), rows, task, calls
 
 
@@ -492,11 +492,34 @@ class TestBoltEmit:
         assert (len(calls), rows) == (4, [])
 
     def test_a_fault_of_the_random_source_comes_out(self):
-        emit = NATIVE.BoltEmit(None, {"a": ([], (7,))}, 0, task := BoltTaskOf(),
+        emit = NATIVE.BoltEmit(None, {"a": ([], [], (7,))}, 0, task := BoltTaskOf(),
                                NATIVE.EdgeSource(lambda _: 1 / 0), True, True)  # fmt: skip
         task.current = self.anchored([5])
         with pytest.raises(ZeroDivisionError):
             emit(["a"])
+
+
+class TestCounts:
+    def test_none_is_counted_by_identity(self):
+        class Odd:
+            def __eq__(self, other: object) -> bool:
+                raise RuntimeError
+
+            __hash__ = None  # type: ignore[assignment]
+
+        assert NATIVE.none_count([None, 0, False, "", Odd(), None]) == 2
+
+    @pytest.mark.parametrize(
+        ("rows", "plain"),
+        [([], True), ([[], ()], True), ([["a"], "b"], False), ([Word("a")], False), ([{}], False)],
+    )
+    def test_plain_rows_are_lists_and_tuples(self, rows, plain):
+        assert NATIVE.plain_rows(rows) is plain
+
+    @pytest.mark.parametrize("call", [NATIVE.none_count, NATIVE.plain_rows])
+    def test_only_lists_are_looked_at(self, call):
+        with pytest.raises(TypeError):
+            call((None,))
 
 
 class TestEdges:

@@ -126,14 +126,13 @@ class TestPending:
             runtime.step(loop.now_ns)
         assert runtime.spout_pending() == loop.one("s").number == 50
 
-    @pytest.mark.parametrize(("sinks", "rows"), [(1, 400), (3, 133)])
+    @pytest.mark.parametrize(("sinks", "rows"), [(1, 600), (3, 200)])
     def test_limit_is_shared_by_batches_on_their_way(self, sinks, rows):
-        loop = make_loop(Source, max_spout_pending=1200, sinks=sinks)
-        turn(loop)
-        sizes = [len(sent.rows) for sent in loop.sent if sent.kind is Kind.DATA]
-        assert max(sizes) <= rows
-        # A frame is at most a quarter larger than the last one: the limit is reached before.
-        assert sinks > 1 or max(sizes) > rows // 2
+        loop = make_loop(Source, Take, max_spout_pending=1200, sinks=sinks)
+        turn(loop, 400)
+        assert max(len(sent.rows) for sent in loop.sent if sent.kind is Kind.DATA) <= rows
+        batches = loop.runtimes["s"]._outbox._batches
+        assert [batch.rows_max for batch in batches] == [rows] * sinks
 
     def test_limit_is_no_limit_where_acks_come_at_emit(self):
         loop = make_loop(source(limit=500), max_spout_pending=10, delivery="at_most_once")
