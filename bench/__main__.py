@@ -30,6 +30,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Run everything, ours and the bare loop in turn."""
     rows = []
     for case in cases(quick=options.quick):
+        if options.only not in case.name:
+            continue
         ours: list[Run] = []
         bare: list[Run] = []
         for turn in range(options.runs):
@@ -120,6 +122,7 @@ def main() -> None:
         return
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one row, once: a smoke run")
+    parser.add_argument("--only", default="", help='rows whose name contains this, as "at 10"')
     parser.add_argument("--runs", type=int, default=3, help="runs a row (default 3)")
     parser.add_argument("--warm", type=float, default=3.0, help="seconds before the window")
     parser.add_argument("--window", type=float, default=5.0, help="seconds that count")
@@ -128,7 +131,7 @@ def main() -> None:
     if options.quick:
         options.runs, options.warm, options.window = 1, 1.0, 1.0
     result = measure(options)
-    if options.quick:
+    if options.quick or options.only:
         return
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{result['time'].replace(':', '')}.json"
