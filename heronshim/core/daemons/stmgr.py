@@ -429,21 +429,16 @@ class StreamManager:
         return True
 
     def _metrics(self) -> bytes:
-        links = self._links
+        links, now_ns = self._links, self._now_ns()
         totals = {
             "cpu_time_us": cpu_time_us(),
             **self._forwarder.counts(),
-            "refused_hello_count": links.refused_hello_count,
-            "stale_frame_count": links.stale_frame_count,
-            "bad_frame_count": links.bad_frame_count,
-            "foreign_source_count": links.foreign_source_count,
+            **links.counts(),
             "lost_frame_count": links.lost_frame_count
             + sum(peer.lost_frame_count for peer in self._peers.values()),
             "loss_notice_count": self._losses.notice_count,
             "event_dropped_count": self._events.dropped_count,
-            "closed_connection_count": links.connections.closed_count,
         }
-        now_ns = self._now_ns()
         totals |= self._pressure.sums(now_ns)
         record = MetricsRecord(
             topology=self._start.launch.topology,

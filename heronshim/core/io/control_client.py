@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
+import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import zmq
@@ -24,7 +27,7 @@ from heronshim.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
 INCARNATION_BITS = 62
@@ -66,9 +69,10 @@ class ControlClient:
             token=process_token(secret, topology_id, process, incarnation),
             pid=os.getpid(),
         )
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._poller = zmq.Poller()
-        self._link = DealerLink(self._context, hello, self._poller)
+        with _interrupts_later():
+            self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+            self._link = DealerLink(self._context, hello, self._poller)
 
     def __enter__(self) -> ControlClient:
         return self
@@ -111,23 +115,27 @@ class ControlClient:
             now_ns = time.monotonic_ns()
             if now_ns >= deadline_ns:
                 raise _too_late(command, timeout_s, self._link)
-            if not self._link.up:
-                sent = False
-                endpoint = self._locate() or ""
+            if self._link.up:
+                endpoint = self._link.endpoint
+            else:
+                endpoint, sent = self._locate() or "", False
+            with _interrupts_later():
                 if endpoint != self._link.endpoint:
                     self._link.connect(endpoint, now_ns)
-            elif not sent:
-                sent = self._link.send(Kind.COMMAND, payload)
+                elif self._link.up and not sent:
+                    sent = self._link.send(Kind.COMMAND, payload)
             wait_ns = min(deadline_ns, self._link.next_deadline_ns()) - now_ns
             self._poller.poll(max(0, min(POLL_MS_MAX, wait_ns // 1_000_000 + 1)))
-            reply = self._turn(command.request_id)
+            with _interrupts_later():
+                reply = self._turn(command.request_id)
             if reply is not None:
                 return _done(reply)
 
     def close(self) -> None:
         """End the link."""
-        self._link.close("done", time.monotonic_ns())
-        self._context.term()
+        with _interrupts_later():
+            self._link.close("done", time.monotonic_ns())
+            self._context.term()
 
     def _turn(self, request_id: str) -> CommandReply | None:
         """Read what has come; return the answer to that request."""
@@ -143,6 +151,23 @@ class ControlClient:
                 msg = f"the TMaster refuses this client: {event.cause}"
                 raise RefusedError(msg)
         return reply
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Let Ctrl-C wait: a link that is half opened or half closed cannot be ended any more."""
+    by_python = signal.getsignal(signal.SIGINT) is not None
+    if not by_python or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handler = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    if came:
+        signal.raise_signal(signal.SIGINT)
 
 
 def _done(reply: CommandReply) -> CommandReply:

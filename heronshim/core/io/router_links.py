@@ -144,6 +144,16 @@ class RouterLinks:
         """Return all verified links."""
         return list(self._by_identity.values())
 
+    def counts(self) -> dict[str, int]:
+        """Return what was refused or dropped since the start, by the names of metrics."""
+        return {
+            "refused_hello_count": self.refused_hello_count,
+            "stale_frame_count": self.stale_frame_count,
+            "bad_frame_count": self.bad_frame_count,
+            "foreign_source_count": self.foreign_source_count,
+            "closed_connection_count": self.connections.closed_count,
+        }
+
     def of_process(self, process: str) -> InboundLink | None:
         """Return the link of a process, if it has one."""
         return self._by_process.get(process)

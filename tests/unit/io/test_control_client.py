@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable
+from itertools import cycle
 
 import pytest
+import zmq
 
 from heronshim.core.codec.link import decode_hello, encode_error
 from heronshim.core.codec.master import command_from_bytes, reply_to_bytes
@@ -178,3 +181,19 @@ def test_time_out_says_how_far_it_came(tmp_path):
         call(f"ipc://{tmp_path}/nobody", timeout_s=0.1)
     with pytest.raises(DeadlineError, match="there is none now"):
         call(lambda: None, timeout_s=0.01)
+
+
+def test_an_interrupt_waits_while_a_link_is_opened_or_closed(monkeypatch):
+    unregister = zmq.Poller.unregister
+
+    def interrupted(poller, socket):
+        monkeypatch.undo()
+        unregister(poller, socket)
+        # Half closed: who went on from here would unregister it again.
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(zmq.Poller, "unregister", interrupted)
+    endpoints = cycle(("ipc:///tmp/hs-nobody-1", "ipc:///tmp/hs-nobody-2"))
+    with pytest.raises(KeyboardInterrupt):
+        call(lambda: next(endpoints))
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
