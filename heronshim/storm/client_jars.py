@@ -40,11 +40,13 @@ class Jar:
     group: str
     artifact: str
     version: str
+    classifier: str = ""
 
     @property
     def file_name(self) -> str:
         """Name of the file, as Maven has it."""
-        return f"{self.artifact}-{self.version}.jar"
+        ending = f"-{self.classifier}" if self.classifier else ""
+        return f"{self.artifact}-{self.version}{ending}.jar"
 
 
 def locked_jars() -> list[Jar]:
@@ -53,7 +55,7 @@ def locked_jars() -> list[Jar]:
 
 
 def parse_lock(text: str) -> list[Jar]:
-    """Return the jars of a lock file: lines of a SHA-256 and group:artifact:version."""
+    """Return the jars of a lock file: lines of a SHA-256 and Maven coordinates."""
     lines = [line.split() for line in text.splitlines() if not line.startswith("#")]
     return [Jar(digest, *coordinates.split(":")) for digest, coordinates in lines]
 
@@ -199,7 +201,7 @@ def _pom(jars: list[Jar]) -> str:
     dependencies = "".join(
         "<dependency>"
         f"<groupId>{escape(jar.group)}</groupId><artifactId>{escape(jar.artifact)}</artifactId>"
-        f"<version>{escape(jar.version)}</version>"
+        f"<version>{escape(jar.version)}</version><classifier>{escape(jar.classifier)}</classifier>"
         "<exclusions><exclusion><groupId>*</groupId><artifactId>*</artifactId></exclusion>"
         "</exclusions></dependency>"
         for jar in jars

@@ -35,6 +35,7 @@ from heronshim.storm.errors import (
     NotAliveError,
 )
 from heronshim.storm.interface import nimbus_interface
+from heronshim.storm.jar_resources import unpack_resources
 from heronshim.storm.logical_plan import CODE_FILE, CONF_FILE, JAR_FILE, logical_plan
 from heronshim.storm.normalization import normalize_conf, normalize_topology
 from heronshim.storm.thrift_codec import struct_from_bytes, struct_to_bytes
@@ -220,9 +221,11 @@ class Nimbus:
                 structs = nimbus_interface().structs
                 code.write_bytes(struct_to_bytes(normalized, structs["StormTopology"]))
                 configuration.write_text(dump_conf(conf), "utf-8")
+                files = unpack_resources(jar, Path(folder))
+                files |= {JAR_FILE: jar, CODE_FILE: code, CONF_FILE: configuration}
                 self._cluster.submit(
                     plan.topology,
-                    {JAR_FILE: jar, CODE_FILE: code, CONF_FILE: configuration},
+                    files,
                     active=options["initial_status"] == "ACTIVE",
                 )
             done = True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,10 @@ from tests.system.conftest import Home
 HERE = Path(__file__).parent
 JVM_S = 300.0
 """A JVM starts within seconds; not so when all cores are busy."""
-OPENED = ("--add-opens", "java.base/java.lang=ALL-UNNAMED")
+OPENED = (
+    "--add-opens=java.base/java.lang=ALL-UNNAMED",
+    "--add-opens=java.base/java.nio=ALL-UNNAMED",
+)
 
 
 @pytest.fixture(scope="session")
@@ -34,34 +37,36 @@ def client_path() -> list[Path]:
 @pytest.fixture(scope="session")
 def commands_path(client_path: list[Path]) -> list[Path]:
     """Class path of Storm's own commands."""
-    jars = parse_lock((HERE / "commands.lock").read_text())
-    folder = cache_folder() / "storm-commands-of-tests"
+    return [*client_path, *locked_jars("commands")]
+
+
+def locked_jars(name: str) -> list[Path]:
+    """Fetch the jars of a lock file of this folder."""
+    jars = parse_lock((HERE / f"{name}.lock").read_text())
+    folder = cache_folder() / "tests" / name
     fetch_jars(jars, folder, print)
-    return [*client_path, *(folder / jar.file_name for jar in jars)]
+    return [folder / jar.file_name for jar in jars]
 
 
-@pytest.fixture(scope="session")
-def compile_java(
-    client_path: list[Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], Path]:
-    """Compile a file of this folder; return the folder of its classes."""
-
-    def compiled(source: str) -> Path:
-        classes = tmp_path_factory.mktemp("classes")
-        words = ["javac", "-nowarn", "-cp", class_path(client_path), "-d", str(classes)]
-        subprocess.run([*words, str(HERE / source)], check=True, timeout=JVM_S)
-        return classes
-
-    return compiled
+def compile_java(source: Path, jars: list[Path], classes: Path) -> Path:
+    """Compile a file into a folder, and return that."""
+    words = ["javac", "-nowarn", "-cp", class_path(jars), "-d", str(classes), str(source)]
+    subprocess.run(words, check=True, timeout=JVM_S)
+    return classes
 
 
-@pytest.fixture(scope="session")
-def word_count(compile_java: Callable[[str], Path]) -> Path:
-    """The jar of an author's topology."""
-    classes = compile_java("WordCount.java")
+def pack_jar(classes: Path) -> Path:
+    """Pack the classes of a folder into a jar in it, and return that."""
     jar = classes / "words.jar"
     subprocess.run(["jar", "cf", str(jar), "-C", str(classes), "."], check=True, timeout=JVM_S)
     return jar
+
+
+@pytest.fixture(scope="session")
+def word_count(client_path: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jar of an author's topology."""
+    classes = tmp_path_factory.mktemp("words")
+    return pack_jar(compile_java(HERE / "WordCount.java", client_path, classes))
 
 
 @pytest.fixture
@@ -77,8 +82,11 @@ class StormClient:
 
     def __init__(self, gateway: Gateway, folder: Path, jars: list[Path]) -> None:
         self._jars = [*jars, folder]
-        settings = f'nimbus.seeds: ["127.0.0.1"]\nnimbus.thrift.port: {gateway.port}\n'
-        (folder / "storm.yaml").write_text(settings)
+        # Clients before 1.0 know no seeds.
+        (folder / "storm.yaml").write_text(
+            'nimbus.seeds: ["127.0.0.1"]\nnimbus.host: "127.0.0.1"\n'
+            f"nimbus.thrift.port: {gateway.port}\n"
+        )
 
     def start(self, main: str, *words: str, jar: Path | None = None) -> subprocess.Popen[str]:
         """Start a main class; `jar` is what it submits."""

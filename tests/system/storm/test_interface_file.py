@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import subprocess
 from collections import defaultdict
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from heronshim.storm.client_jars import VERSION
 from heronshim.storm.interface import Struct, nimbus_interface
-from tests.system.storm.conftest import JVM_S, class_path
+from tests.system.storm.conftest import HERE, JVM_S, class_path, compile_java
 
 pytestmark = pytest.mark.system
 OLDER = ("ClusterSummary", "nimbus_uptime_secs")
@@ -20,12 +19,13 @@ OLDER = ("ClusterSummary", "nimbus_uptime_secs")
 
 @pytest.fixture(scope="module")
 def described(
-    client_path: list[Path], compile_java: Callable[[str], Path]
+    client_path: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], set[str]]:
     """Lines that Describe prints, by their first two words."""
     [jar] = [path for path in client_path if path.name == f"storm-client-{VERSION}.jar"]
-    classes = [compile_java("Describe.java"), *client_path]
-    words = ["java", "-cp", class_path(classes), "Describe", str(jar), "org.apache.storm.generated"]
+    classes = compile_java(HERE / "Describe.java", client_path, tmp_path_factory.mktemp("d"))
+    paths = class_path([classes, *client_path])
+    words = ["java", "-cp", paths, "Describe", str(jar), "org.apache.storm.generated"]
     output = subprocess.run(words, check=True, capture_output=True, text=True, timeout=JVM_S).stdout
     found: dict[tuple[str, str], set[str]] = defaultdict(set)
     for line in output.splitlines():

@@ -21,7 +21,13 @@ from heronshim.storm.logical_plan import CODE_FILE, CONF_FILE, JAR_FILE
 from heronshim.storm.thrift_codec import struct_from_bytes
 from tests.input.nimbus_client import Gateway, NimbusClient
 from tests.system.conftest import Home, wait_until
-from tests.system.storm.conftest import StormClient
+from tests.system.storm.conftest import (
+    HERE,
+    StormClient,
+    compile_java,
+    locked_jars,
+    pack_jar,
+)
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -70,6 +76,32 @@ def test_a_submitted_jar_is_planned_as_storm_does(
     assert topology.id == facts.record.id
     assert topology.id.startswith("words-1-")
     check_package(word_count, topology.id)
+    end(gateway, "words")
+
+
+@pytest.mark.parametrize(
+    ("version", "package", "said"),
+    [("1.2.4", "org.apache.storm", "1.2.4"), ("0.10.2", "backtype.storm", None)],
+)
+def test_older_clients_submit_as_well(
+    gateway: Gateway, tmp_path: Path, version: str, package: str, said: str | None
+) -> None:
+    """The same source, for the API of its time; 0.10 does not say which Storm it is."""
+    jars = locked_jars(f"storm-core-{version}")
+    classes = tmp_path / "classes"
+    classes.mkdir()
+    source = tmp_path / "WordCount.java"
+    text = (HERE / "WordCount.java").read_text()
+    source.write_text(text.replace("org.apache.storm.", f"{package}."))
+    jar = pack_jar(compile_java(source, jars, classes))
+    code, output = StormClient(gateway, tmp_path, jars).run("WordCount", "words", jar=jar)
+    assert code == 0, output
+    topology = EngineCluster().facts("words").topology
+    assert phantom_task_ids(topology) == {"__acker": (1, 2)}
+    assert first_task_ids(topology)["count"] == (3, 4, 5, 6)
+    struct = nimbus_interface().structs["StormTopology"]
+    code_file = EngineCluster().package_file("words", CODE_FILE)
+    assert struct_from_bytes(code_file, struct, CODE_FILE).get("storm_version") == said
     end(gateway, "words")
 
 
