@@ -44,7 +44,7 @@ final class Emitter {
       return Pairs.NONE;
     }
     synchronized (random) {
-      return Pairs.drawn(anchors, random);
+      return Pairs.drawn(anchors, () -> AckTracker.drawEdge(random));
     }
   }
 

@@ -2,8 +2,7 @@ package io.heronshim.instance;
 
 import java.util.Arrays;
 import java.util.Collection;
-import java.util.SplittableRandom;
-import io.heronshim.stream.AckTracker;
+import java.util.function.LongSupplier;
 
 /** The (root, edge) pairs of one row. */
 final class Pairs {
@@ -29,16 +28,16 @@ final class Pairs {
   /**
    * The pairs of one copy: a fresh edge for each anchor goes into the anchor's own ack value and into
    * the pair of each of its roots, as Storm's MessageId does. One edge for two anchors of one root
-   * would complete a tree falsely.
+   * would complete a tree falsely. `draw` gives random numbers but 0.
    */
-  static Pairs drawn(Collection<? extends Anchor> anchors, SplittableRandom random) {
+  static Pairs drawn(Collection<? extends Anchor> anchors, LongSupplier draw) {
     Pairs pairs = NONE;
     for (Anchor anchor : anchors) {
       int count = anchor.rootCount();
       if (count == 0) {
         continue;
       }
-      long edge = AckTracker.drawEdge(random);
+      long edge = draw.getAsLong();
       anchor.addChild(edge);
       if (pairs == NONE) {
         pairs = new Pairs(count);

@@ -26,7 +26,8 @@ final class Route {
   private final List<Chooser> choosers;
   private long reported;
 
-  private Route(OutputStream output, Set<Integer> directTasks, List<Chooser> choosers) {
+  /** `choosers`: the rules of its consumers, in the order of their ids. */
+  Route(OutputStream output, Set<Integer> directTasks, List<Chooser> choosers) {
     this.stream = output.getId();
     this.fields = List.copyOf(output.getFieldsList());
     this.direct = output.getDirect();
