@@ -29,12 +29,12 @@ MARK = "HERONSHIM_TEST_MARK"
 DUMMY = Path(__file__).with_name("dummy_child.py")
 
 
-def wait_until(done: Callable[[], Any], what: str) -> Any:
+def wait_until(done: Callable[[], Any], what: str, limit_s: float = DEADLINE_S) -> Any:
     """Call `done` until it returns something true, and return that."""
-    end = time.monotonic() + DEADLINE_S
+    end = time.monotonic() + limit_s
     while not (found := done()):
         if time.monotonic() > end:
-            pytest.fail(f"waited {DEADLINE_S} s for {what}")
+            pytest.fail(f"waited {limit_s} s for {what}")
         time.sleep(0.005)
     return found
 

@@ -1,3 +1,5 @@
+import java.io.IOException;
+import java.io.PrintWriter;
 import java.util.HashMap;
 import java.util.Map;
 import org.apache.storm.Config;
@@ -13,22 +15,33 @@ import org.apache.storm.tuple.Fields;
 import org.apache.storm.tuple.Tuple;
 import org.apache.storm.tuple.Values;
 
-/** Counts words, as authors of Storm topologies write it. Arguments: the topology's name. */
+/**
+ * Counts words, as authors of Storm topologies write it. Arguments: the topology's name, and if wanted
+ * how many lines there are and in which folder the counts are left at the end.
+ */
 public class WordCount {
   public static class Lines extends BaseRichSpout {
     private static final String[] LINES = {"the cow jumped over the moon", "an apple a day"};
     private SpoutOutputCollector collector;
+    private long left;
+    private int step;
     private int next;
 
     @Override
     @SuppressWarnings("rawtypes")
     public void open(Map conf, TopologyContext context, SpoutOutputCollector given) {
       collector = given;
+      left = ((Number) conf.get("words.lines")).longValue();
+      step = context.getComponentTasks(context.getThisComponentId()).size();
+      next = context.getThisTaskIndex();
     }
 
     @Override
     public void nextTuple() {
-      collector.emit(new Values(LINES[next % LINES.length]), next++);
+      if (next < left) {
+        collector.emit(new Values(LINES[next % LINES.length]), next);
+        next += step;
+      }
     }
 
     @Override
@@ -53,6 +66,27 @@ public class WordCount {
 
   public static class Count extends BaseBasicBolt {
     private final Map<String, Integer> counts = new HashMap<>();
+    private String folder;
+    private int task;
+
+    @Override
+    @SuppressWarnings("rawtypes")
+    public void prepare(Map conf, TopologyContext context) {
+      folder = (String) conf.get("words.folder");
+      task = context.getThisTaskId();
+    }
+
+    @Override
+    public void cleanup() {
+      if (folder == null) {
+        return;
+      }
+      try (PrintWriter file = new PrintWriter(folder + "/count-" + task, "UTF-8")) {
+        counts.forEach((word, count) -> file.println(word + " " + count));
+      } catch (IOException error) {
+        throw new IllegalStateException(error);
+      }
+    }
 
     @Override
     public void execute(Tuple tuple, BasicOutputCollector collector) {
@@ -76,6 +110,10 @@ public class WordCount {
     conf.setNumWorkers(2);
     conf.setMessageTimeoutSecs(20);
     conf.registerSerialization(WordCount.class);
+    conf.put("words.lines", args.length > 1 ? Integer.parseInt(args[1]) : Integer.MAX_VALUE);
+    if (args.length > 2) {
+      conf.put("words.folder", args[2]);
+    }
     StormSubmitter.submitTopology(args[0], conf, builder.createTopology());
   }
 }

@@ -17,6 +17,9 @@ from heronshim.storm.client_jars import (
 )
 from tests.input.nimbus_client import Gateway
 from tests.system.conftest import Home
+from tests.system.java.conftest import java_instance
+
+__all__ = ["java_instance"]
 
 HERE = Path(__file__).parent
 JVM_S = 300.0
