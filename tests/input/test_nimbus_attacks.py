@@ -222,6 +222,7 @@ def test_frames_that_never_end_are_bounded_together(gateway: Gateway) -> None:
             continue
     assert gateway.works()
     assert clients[0].is_closed()
+    assert "kind=crowded_out" in gateway.log.read_text()
     for client in clients:
         client.socket.close()
 
