@@ -1,9 +1,10 @@
 """`make bench ARGS=backpressure`: what a bolt far too slow keeps of its own capacity, and what its
 neighbour on another path keeps of its rate.
 
-Capacity is the share of time that the slow bolt spends in `execute`: what is missing to 100 % it
-waited for input though its source floods. The neighbour's rate is measured beside the slow path
-and alone, in turn.
+Capacity kept is the share of time that the slow bolt spends in `execute`: what is missing to 100 %
+it waited for input though its source floods. The neighbour's rate is counted beside the slow path
+and alone, in turn. Both come from the components' own clocks and counts, so no report's delay is
+in them.
 """
 
 from __future__ import annotations
@@ -11,26 +12,42 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
-import tempfile
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.measure import HERONSHIM, machine, spread
+from bench.faults.cluster import Cluster, wait_until
+from bench.measure import machine, spread
 
 ROOT = Path(__file__).parents[1]
 FLOODS = ROOT / "tests" / "system" / "topologies" / "floods.py"
 RESULTS = Path(__file__).with_name("results")
-READY_S = 120.0
-SLOW = (
-    ("16 B at least once", {"BYTES": "16", "SLOW_S": "0.002"}),
-    ("16 B at most once", {"BYTES": "16", "SLOW_S": "0.002", "DELIVERY": "at_most_once"}),
-    ("100 B at least once", {"BYTES": "100", "SLOW_S": "0.002"}),
-    ("5 MB at least once", {"BYTES": "5000000", "SLOW_S": "2"}),
+PAGE = ROOT / "docs" / "benchmarks.md"
+BEGIN, END = "<!-- back pressure begin -->", "<!-- back pressure end -->"
+GOAL = 0.95
+SLOW_S = "0.002"
+SLOW: tuple[tuple[str, dict[str, str]], ...] = (
+    ("16 B, at least once", {"BYTES": "16", "SLOW_S": SLOW_S}),
+    ("16 B, at most once", {"BYTES": "16", "SLOW_S": SLOW_S, "DELIVERY": "at_most_once"}),
+    ("100 B, at least once", {"BYTES": "100", "SLOW_S": SLOW_S}),
+    # A thousand times slower than its frames take to come.
+    ("5 MB, at least once", {"BYTES": "5000000", "SLOW_S": "2"}),
 )
+
+
+@dataclass(frozen=True)
+class Window:
+    """What one topology did between two looks."""
+
+    executed_per_s: float
+    busy_share: float
+    """Of the watched bolt's time."""
+    failed: int
+    """Trees, over the whole run."""
+    stmgr_peak_mb: float
+    """The largest stream manager's, over the whole run."""
 
 
 def main(words: list[str] | None = None) -> None:
@@ -39,107 +56,108 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--window", type=float, default=60.0, help="seconds that count")
     parser.add_argument("--warm", type=float, default=5.0, help="seconds before the window")
     parser.add_argument("--runs", type=int, default=2, help="runs of the two paths")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/benchmarks.md too")
     options = parser.parse_args(words)
-    rows = []
+    slow = []
     for name, values in SLOW:
-        before, after = looks("OneSlow", values, options.warm, options.window)
-        busy_us = total(after, "slow", "execute_time_us") - total(before, "slow", "execute_time_us")
-        seconds = (after["time_ms"] - before["time_ms"]) / 1000
-        rows.append(
-            {
-                "name": name,
-                "capacity_kept": busy_us / 1e6 / seconds,
-                "failed": total(after, "source", "fail_count"),
-                "stmgr_rss_mb": stmgr_mb(after),
-            }
-        )
-        print(rows[-1], flush=True)
-    kept = []
-    for _ in range(options.runs):
+        window = run("OneSlow", values, "slow", options.warm, options.window)
+        slow.append({"name": name, **asdict(window)})
+        print(f"{name}: {window.busy_share:.1%} of its capacity, {window}", flush=True)
+    pairs = []
+    for turn in range(options.runs):
         rates = {}
         for topology in ("Alone", "TwoPaths"):
-            before, after = looks(topology, {"SLOW_S": "0.002"}, options.warm, options.window)
-            count = executed(after, "fast") - executed(before, "fast")
-            rates[topology] = count / ((after["time_ms"] - before["time_ms"]) / 1000)
-        kept.append(rates["TwoPaths"] / rates["Alone"])
-        print(rates, kept[-1], flush=True)
-    stamp = time.strftime("%Y-%m-%dT%H%M%SZ", time.gmtime())
+            window = run(topology, {"SLOW_S": SLOW_S}, "fast", options.warm, options.window)
+            rates[topology] = window.executed_per_s
+        pairs.append({**rates, "kept": rates["TwoPaths"] / rates["Alone"]})
+        print(f"two paths, run {turn + 1} of {options.runs}: {pairs[-1]}", flush=True)
     result = {
-        "time": stamp,
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "machine": machine(),
+        "warm_s": options.warm,
         "window_s": options.window,
-        "slow": rows,
-        "other_path_kept": spread(kept),
+        "slow": slow,
+        "pairs": pairs,
+        "other_path_kept": spread([pair["kept"] for pair in pairs]),
         "load": os.getloadavg()[0],
     }
     RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"backpressure-{stamp}.json"
+    file = RESULTS / f"backpressure-{result['time'].replace(':', '')}.json"
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    print(f"stored in {file}")
+    print(f"{table(result)}\n\nstored in {file}")
+    if options.write_docs:
+        text = PAGE.read_text(encoding="utf-8")
+        before, _, rest = text.partition(BEGIN)
+        _, _, after = rest.partition(END)
+        page = f"{before}{BEGIN}\n{table(result)}\n{END}{after}"
+        PAGE.write_text(page, encoding="utf-8")
 
 
-def looks(
-    topology: str, values: dict[str, str], warm_s: float, window_s: float
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Run a topology and return its metrics at the begin and at the end of the window."""
-    base = Path(tempfile.mkdtemp(prefix="hp-", dir="/tmp"))
-    (base / "h").mkdir(mode=0o700)
-    (base / "o").mkdir()
-    environment = {
-        **os.environ,
-        "HERONSHIM_HOME": str(base / "h"),
-        "HERONSHIM_SOCKET_DIR": str(base / "s"),
-        "PYTHONPATH": str(ROOT),
-        "FLOOD_FOLDER": str(base / "o"),
-        **{f"FLOOD_{name}": value for name, value in values.items()},
-    }
-
-    def call(*words: str) -> str:
-        return subprocess.run(
-            [*HERONSHIM, *words], env=environment, check=True, capture_output=True, text=True
-        ).stdout
-
-    try:
-        call("submit", f"{FLOODS}:{topology}")
-        end = time.monotonic() + READY_S
-        while not any((base / "o").glob("*.json")):
-            if time.monotonic() > end:
-                msg = f"{topology}: no tuple after {READY_S} s"
-                raise RuntimeError(msg)
-            time.sleep(0.1)
+def run(
+    topology: str, values: dict[str, str], component: str, warm_s: float, window_s: float
+) -> Window:
+    """Run a topology on one container; look at one of its bolts twice."""
+    with Cluster({f"FLOOD_{name}": value for name, value in values.items()}, topology) as cluster:
+        folder = cluster.ledger_folder
+        cluster.environment["FLOOD_FOLDER"] = str(folder)
+        cluster.cli("submit", f"{FLOODS}:{topology}")
+        wait_until(lambda: counts(folder, component).get("executed"), f"the first tuple of {topology}")
         time.sleep(warm_s)
-        before = json.loads(call("metrics", topology, "--json"))
+        begin = counts(folder, component)
         time.sleep(window_s)
-        return before, json.loads(call("metrics", topology, "--json"))
-    finally:
-        subprocess.run(
-            [*HERONSHIM, "kill", topology, "--yes", "--wait", "0"],
-            env=environment, check=False, capture_output=True,
-        )  # fmt: skip
-        shutil.rmtree(base, ignore_errors=True)
+        end = counts(folder, component)
+        elapsed_s = end["at_s"] - begin["at_s"]
+        sources = ("source", "left", "right")
+        peaks = [peak_mb(item.pid) for name, item in cluster.processes().items() if "stmgr" in name]
+        window = Window(
+            executed_per_s=(end["executed"] - begin["executed"]) / elapsed_s,
+            busy_share=(end.get("busy_us", 0) - begin.get("busy_us", 0)) / 1e6 / elapsed_s,
+            failed=sum(int(counts(folder, name).get("failed", 0)) for name in sources),
+            stmgr_peak_mb=max(peaks),
+        )
+        cluster.cli("kill", topology, "--yes", "--wait", "0")
+        return window
 
 
-def total(metrics: dict[str, Any], component: str, name: str) -> float:
-    """Return the sum of a count over a component's tasks."""
-    tasks = [task for task in metrics["tasks"] if task["component"] == component]
-    return sum(float(task["sums"].get(name, 0.0)) for task in tasks)
+def counts(folder: Path, component: str) -> dict[str, Any]:
+    """Return what the one task of a component has counted, and when; empty before its first."""
+    for file in folder.glob(f"{component}-*.json"):
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
+    return {}
 
 
-def executed(metrics: dict[str, Any], component: str) -> float:
-    """Return how many tuples a component has executed."""
-    return sum(
-        float(value)
-        for task in metrics["tasks"]
-        if task["component"] == component
-        for name, value in task["sums"].items()
-        if name.startswith("execute_count/")
-    )
+def peak_mb(pid: int) -> float:
+    """Return the most memory that a live process ever held."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
 
-def stmgr_mb(metrics: dict[str, Any]) -> float:
-    """Return the largest stream manager's memory."""
-    found = [item for item in metrics["processes"] if item["process"].startswith("stmgr")]
-    return max(float(item["gauges"].get("rss_bytes", 0.0)) for item in found) / 1e6
+def table(result: dict[str, Any]) -> str:
+    """Return the figures as Markdown."""
+    facts = ", ".join(f"{name} {value}" for name, value in result["machine"].items())
+    lines = [
+        f"{result['time']}: {facts}. Window {result['window_s']:g} s after {result['warm_s']:g} s. "
+        f"Goal: {GOAL:.0%}.",
+        "",
+        "| slow bolt | of its capacity | tuples/s | trees failed | stream manager's peak MB |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {row['name']} | {row['busy_share']:.1%} | {row['executed_per_s']:,.1f} | "
+        f"{row['failed']} | {row['stmgr_peak_mb']:.0f} |"
+        for row in result["slow"]
+    ]
+    lines += [
+        "",
+        "| other path, run | tuples/s alone | beside a slow path | kept |",
+        "| --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| {number} | {pair['Alone']:,.0f} | {pair['TwoPaths']:,.0f} | {pair['kept']:.1%} |"
+        for number, pair in enumerate(result["pairs"], 1)
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,10 @@ class Floods(Spout):
 
 
 class Slow(Bolt):
-    """Takes `seconds` for each tuple, as one that waits for a slow service does."""
+    """Takes `seconds` for each tuple, as one that waits for a slow service does.
+
+    Counts the time that it is in `execute`: the rest it waits for input.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -75,7 +78,10 @@ class Slow(Bolt):
         self._ledger = Ledger(context)
 
     def execute(self, tup: Tuple) -> None:
+        begun_ns = time.monotonic_ns()
         time.sleep(self._seconds)
+        counts = self._ledger.counts
+        counts["busy_us"] = counts.get("busy_us", 0) + (time.monotonic_ns() - begun_ns) // 1000
         self._ledger.add("executed")
 
 
