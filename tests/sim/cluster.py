@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable
 from random import Random
 from typing import Any
@@ -35,6 +36,8 @@ LAUNCH = Launch(
     topology="ledger", topology_id="ledger-1", work_dir="/sim", socket_dir="/sim",
     secret_path="/sim/secret", python="python", state_manager="memory",
 )  # fmt: skip
+_numbers = itertools.count()
+"""Names a cluster's store: of an object that is gone another may have the address."""
 
 
 class Cluster:
@@ -50,7 +53,7 @@ class Cluster:
         self._heap: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
         self._lives = 0
-        self._store = f"sim-{id(self)}"
+        self._store = f"sim-{next(_numbers)}"
         self._keeper = MemoryStateManager({"store": self._store})
         self._managers = [self._keeper]
         self.shape = shape
@@ -59,6 +62,8 @@ class Cluster:
         self.turn_ns = (1_000, 60_000)
         self.state_down = False
         self.scheduler_failing = False
+        self.restarts: set[str] = set()
+        """Requests for restarts that were carried out."""
         self.session_ns = (0, 400 * MS)
         self.net = Net(self.rng, self.schedule)
         self.net.now_ns = self.now_ns
@@ -144,7 +149,11 @@ class Cluster:
                     lambda plan=plan, container=container: Instance(self, plan, container, 1)
                 )
 
-    def restart_containers(self, ids: tuple[int, ...]) -> None:
+    def restart_containers(self, ids: tuple[int, ...], request_id: str) -> None:
+        """As a scheduler does: once for each request, whichever leader orders it."""
+        if request_id in self.restarts:
+            return
+        self.restarts.add(request_id)
         for process in list(self.processes.values()):
             if process.host in ids and not isinstance(process, Client):
                 self.kill(process)

@@ -105,6 +105,12 @@ class Process:
         """Do one turn and return for how long nothing is due."""
         raise NotImplementedError
 
+    def ends_replaced(self) -> int:
+        """It was told that a newer process is in its place."""
+        self.cluster.note(f"{self.name}: ends, replaced, incarnation {self.incarnation}")
+        self.cluster.died(self)
+        return 0
+
     def check(self) -> None:
         """Raise if an invariant of this process does not hold."""
 
@@ -152,6 +158,8 @@ class Instance(Process):
             self.cluster.note(f"{self.name}: ends, {error}")
             self.cluster.died(self)
             return 0
+        if self.shell._stopping:
+            return self.ends_replaced()
         return 0 if happened else int(self.shell.wait_ms() * MS)
 
     def check(self) -> None:
@@ -179,6 +187,8 @@ class Stmgr(Process):
 
     def turn(self) -> int:
         self.daemon.turn({socket for socket in self.sockets if socket.inbox})
+        if self.daemon.replaced:
+            return self.ends_replaced()
         more = any(socket.inbox for socket in self.sockets)
         return 0 if more else self.daemon.wait_ms() * MS
 
@@ -264,7 +274,8 @@ class SimScheduler:
                 cluster.violated(f"request {order.request_id} was carried out twice")
             self._restarts.add(order.request_id)
             answer = RestartAnswered(order.request_id, "busy" if failed else "")
-            act = None if failed else lambda: cluster.restart_containers(order.ids)
+            what = order.ids, order.request_id
+            act = None if failed else lambda: cluster.restart_containers(*what)
 
         def done() -> None:
             if act is not None:

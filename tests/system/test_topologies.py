@@ -15,6 +15,14 @@ from typing import Any
 
 import pytest
 
+from heronshim.core.io.control_client import ControlClient
+from heronshim.core.io.launch_file import read_launch
+from heronshim.core.io.state_layout import TopologyNodes
+from heronshim.core.io.tokens import read_secret
+from heronshim.core.master.messages import Command, CommandKind
+from heronshim.core.plugins.file_state import FileStateManager
+from heronshim.core.plugins.local_scheduler import LocalScheduler
+
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 LEDGER = Path(__file__).with_name("topologies") / "ledger.py"
 DEADLINE_S = 60.0
@@ -181,3 +189,27 @@ def test_a_slow_bolt_holds_its_source_back_and_loses_nothing(cli: Cli) -> None:
     )
     assert total(done, "slow", "user/misplaced") == 0
     cli("kill", "SlowBolt", "--yes", "--wait", "0")
+
+
+def test_a_restart_that_is_repeated_to_the_next_tmaster_is_carried_out_once(cli: Cli) -> None:
+    """A client sends its command again when the TMaster dies before it answers."""
+    cli("submit", f"{LEDGER}:Endless")
+    wait_for(cli, "Endless", lambda m: total(m, "source", "ack_count") > 0)
+    work_dir = cli("describe", "Endless")["work_dir"]
+    launch = read_launch(work_dir)
+    assert launch is not None
+    nodes = TopologyNodes(FileStateManager(launch.state_options), "Endless")
+
+    def endpoint() -> str | None:
+        location = nodes.tmaster()
+        return location.endpoint if location else None
+
+    secret = read_secret(launch.secret_path)
+    with ControlClient(endpoint, launch.topology_id, secret) as client:
+        assert client.call(Command("twice", CommandKind.RESTART, 1), DEADLINE_S).ok
+        os.kill(_pid_of("tmaster"), signal.SIGKILL)
+        assert client.call(Command("twice", CommandKind.RESTART, 1), DEADLINE_S).ok
+    wait_for(cli, "Endless", lambda m: total(m, "source", "ack_count") > 0)
+    restarts = {item.id: item.restarts for item in LocalScheduler(launch).status()}
+    assert restarts[1] == 1
+    cli("kill", "Endless", "--yes", "--wait", "0")

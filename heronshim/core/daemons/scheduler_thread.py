@@ -111,7 +111,8 @@ class SchedulerThread:
         if isinstance(order, AddContainers):
             self._scheduler.add_containers(order.plans, self._launch)
             return ContainersAdded()
-        self._scheduler.restart(order.ids)
+        # Its own id: an earlier leader may have ordered the same for the same command.
+        self._scheduler.restart(order.ids, order.request_id)
         return RestartAnswered(order.request_id)
 
     def _answer(self, answer: Answer) -> None:

@@ -72,9 +72,9 @@ class LocalScheduler:
         """See `Scheduler.remove_containers`. Unknown ids are gone already."""
         self._order(Order.REMOVE, ids=tuple(ids))
 
-    def restart(self, ids: Sequence[int]) -> None:
+    def restart(self, ids: Sequence[int], request_id: str = "") -> None:
         """See `Scheduler.restart`; raises NotFoundError for an unknown id."""
-        self._order(Order.RESTART, ids=tuple(ids))
+        self._order(Order.RESTART, ids=tuple(ids), request_id=request_id)
 
     def kill(self) -> None:
         """See `Scheduler.kill`. Removes the work folder, logs included."""
@@ -111,8 +111,9 @@ class LocalScheduler:
         launch: Launch | None = None,
         plans: tuple[ContainerPlan, ...] = (),
         ids: tuple[int, ...] = (),
+        request_id: str = "",
     ) -> None:
-        request = Request(_request_id(), order, launch, plans, ids)
+        request = Request(request_id or _request_id(), order, launch, plans, ids)
         try:
             self._launcher.call(request, ORDER_TIMEOUT_S)
         except NothingThereError as error:

@@ -85,8 +85,12 @@ class Scheduler(Protocol):
     def remove_containers(self, ids: Sequence[int]) -> None:
         """Stop containers for good."""
 
-    def restart(self, ids: Sequence[int]) -> None:
-        """Stop and start containers; an empty list means all but container 0."""
+    def restart(self, ids: Sequence[int], request_id: str = "") -> None:
+        """Stop and start containers; an empty list means all but container 0.
+
+        What has the `request_id` of an earlier one is not done again, whoever asks: a client
+        repeats its command when the TMaster dies before it answers. Without one each call counts.
+        """
 
     def kill(self) -> None:
         """Stop everything and leave nothing: no process, file or socket of the topology.

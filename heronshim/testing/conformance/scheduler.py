@@ -171,6 +171,18 @@ class SchedulerSuite:
             )
         assert self.running()[0] == before[0]
 
+    def test_restart_that_is_repeated_with_its_request_id_is_done_once(self) -> None:
+        scheduler = self.start(self.plan(1))
+        before = self.running()[1]
+        scheduler.restart([1], "a1b2")
+        self.eventually(lambda: self._is_restarted(before), "container 1 runs anew")
+        after = self.running()[1]
+        scheduler.restart([1], "a1b2")
+        self.open().restart([1], "a1b2")
+        assert self.running()[1] == after
+        self.open().restart([1], "a1b3")
+        self.eventually(lambda: self._is_restarted(after), "container 1 runs anew for another")
+
     def test_restart_of_an_unknown_container_is_refused(self) -> None:
         scheduler = self.start(self.plan(1))
         before = self.running()

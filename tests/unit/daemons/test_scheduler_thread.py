@@ -35,8 +35,8 @@ class ScriptedScheduler:
     def add_containers(self, plans, launch) -> None:
         self._called("add", plans, launch)
 
-    def restart(self, ids) -> None:
-        self._called("restart", ids)
+    def restart(self, ids, request_id) -> None:
+        self._called("restart", ids, request_id)
 
     def status(self) -> list:
         self.looks.append(1)
@@ -79,7 +79,7 @@ def test_orders_are_carried_out_and_answered_in_order(thread, scheduler):
     thread.order(AddContainers(()))
     thread.order(RestartContainers("r1", (1, 2)))
     assert answers(thread, 2) == [ContainersAdded(), RestartAnswered("r1")]
-    assert scheduler.calls == [("add", (), LAUNCH), ("restart", (1, 2))]
+    assert scheduler.calls == [("add", (), LAUNCH), ("restart", (1, 2), "r1")]
     assert thread.take_answers() == []
 
 

@@ -67,8 +67,8 @@ class ScriptedScheduler:
             file.write(json.dumps(call) + "\\n")
     def add_containers(self, plans, launch):
         self.note("add", [plan.id for plan in plans], launch.topology)
-    def restart(self, ids):
-        self.note("restart", list(ids))
+    def restart(self, ids, request_id):
+        self.note("restart", list(ids), request_id)
         while (self.folder / "hang").exists():
             time.sleep(0.01)
         if (self.folder / "fail").exists():
@@ -282,9 +282,12 @@ def hello_bytes(**changes: object) -> bytes:
 
 
 def refusal(socket: zmq.Socket) -> ErrorCode:
-    """Return the code of the error that comes next."""
-    header, payload = socket.recv_multipart()
-    assert HEADER.unpack(header)[1] == Kind.ERROR
+    """Return the code of the error that comes next but for heartbeats."""
+    kind = Kind.HEARTBEAT
+    while kind == Kind.HEARTBEAT:
+        header, payload = socket.recv_multipart()
+        kind = HEADER.unpack(header)[1]
+    assert kind == Kind.ERROR
     code, message, _ = decode_error(payload)
     assert message
     return code
@@ -365,14 +368,14 @@ def test_restart_is_the_schedulers_answer_and_blocks_nobody(installed, running, 
 
     thread = threading.Thread(target=restart)
     thread.start()
-    installed.until(lambda: ["restart", [2]] in installed.calls(), "the order")
+    installed.until(lambda: ["restart", [2], "r7"] in installed.calls(), "the order")
     assert client.ask(CommandKind.STATUS, DEADLINE_S).ok
     assert replies == []
     (installed.folder / "hang").unlink()
     thread.join(DEADLINE_S)
     assert [reply.ok for reply in replies] == [True]
     assert client.call(command, DEADLINE_S).ok
-    assert installed.calls().count(["restart", [2]]) == 1
+    assert installed.calls().count(["restart", [2], "r7"]) == 1
     with pytest.raises(NotFoundError, match="no container 5"):
         client.ask(CommandKind.RESTART, DEADLINE_S, container=5)
     (installed.folder / "fail").touch()
