@@ -24,7 +24,7 @@ from heronshim.core.plan.topology import (
 )
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def wait_until(done: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:

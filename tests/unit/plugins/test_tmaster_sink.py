@@ -27,7 +27,7 @@ from heronshim.core.stream.link import Role
 from heronshim.errors import ConfigError, SinkError, StateError
 
 SECRET = bytes(32)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 RECORD = MetricsRecord("words", "line-1", 3, 5, 1000, 1, 1, sums={"cpu_time_us": 4.0})
 
 
@@ -95,6 +95,7 @@ def flush_until(sink: TMasterSink, listener: Listener, done: Callable[[], object
             pytest.fail(f"after {DEADLINE_S} s it has {listener.records}")
         sink.flush()
         listener.read()
+        time.sleep(0.001)
 
 
 @pytest.fixture
