@@ -28,10 +28,15 @@ class ComponentRow:
     ack_rate: float
     fail_rate: float
     emit_count: float
-    """Since the start, as the next four."""
+    """Since the start, as the next six."""
     execute_count: float
     ack_count: float
     fail_count: float
+    """Trees of a spout, whatever made them fail; tuples that a bolt failed."""
+    timeout_count: float
+    """Of a spout's: at their timeout."""
+    trees_failed_on_loss: float
+    """Of a spout's: soon after a loss. Bolts failed the rest, or it could not be encoded."""
     error_count: float
     latency_p50_us: float | None
     """Complete latency of a spout, execute latency of a bolt; None when nothing was measured."""
@@ -84,6 +89,8 @@ def _row(component: str, tasks: list[TaskRecord], restart_count: float) -> Compo
         execute_count=_total(sums, "execute_count"),
         ack_count=_total(sums, "ack_count"),
         fail_count=_total(sums, "fail_count"),
+        timeout_count=_total(sums, "timeout_count"),
+        trees_failed_on_loss=_total(sums, "trees_failed_on_loss"),
         error_count=_total(sums, "error_count"),
         latency_p50_us=quantile(counts, 0.5),
         latency_p99_us=quantile(counts, 0.99),

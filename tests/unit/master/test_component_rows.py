@@ -13,7 +13,8 @@ def test_rows_add_up_tasks_and_streams():
         TaskRecord(
             number,
             "line",
-            {"emit_count/default": 10, "emit_count/other": 5, "ack_count": 7, "fail_count": 1},
+            {"emit_count/default": 10, "emit_count/other": 5, "ack_count": 7, "fail_count": 9}
+            | {"timeout_count": 2, "trees_failed_on_loss": 3},
             {"emit_count/default_rate": 4, "emit_count/other_rate": 1, "pending": 3},
             {},
             {"complete_latency_us": {bucket(1000): 1}},
@@ -23,7 +24,8 @@ def test_rows_add_up_tasks_and_streams():
     snapshot = MetricsSnapshot(1, tuple(spouts), ())
     (row,) = component_rows(snapshot)
     assert (row.component, row.task_count) == ("line", 2)
-    assert (row.emit_count, row.ack_count, row.fail_count, row.pending) == (30, 14, 2, 6)
+    assert (row.emit_count, row.ack_count, row.fail_count, row.pending) == (30, 14, 18, 6)
+    assert (row.timeout_count, row.trees_failed_on_loss) == (4, 6)
     assert row.emit_rate == 10
     assert 900 < row.latency_p50_us < 1200
 
