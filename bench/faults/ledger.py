@@ -294,6 +294,8 @@ class Sink(Bolt):
 FOLDER = os.environ.get("LEDGER_FOLDER", "")
 PER_S = float(os.environ.get("LEDGER_PER_S", "2000"))
 LIVENESS_S = float(os.environ.get("LEDGER_LIVENESS_S", "30"))
+PENDING = int(os.environ.get("LEDGER_PENDING", "5000"))
+TIMEOUT_S = float(os.environ.get("LEDGER_TIMEOUT_S", "30"))
 ATTEMPTS = int(os.environ.get("LEDGER_ATTEMPTS", "0"))
 UNRULY = bool(os.environ.get("LEDGER_UNRULY"))
 SOURCES = 2
@@ -302,7 +304,12 @@ SOURCES = 2
 class Ledger(Topology):
     """Two containers; each component's tasks are spread over both."""
 
-    options = {"containers": 2, "liveness_limit_s": LIVENESS_S}
+    options = {
+        "containers": 2,
+        "liveness_limit_s": LIVENESS_S,
+        "max_spout_pending": PENDING,
+        "message_timeout_s": TIMEOUT_S,
+    }
     source = Source.spec(
         parallelism=SOURCES,
         args={"folder": FOLDER, "per_s": PER_S / SOURCES, "attempts": ATTEMPTS},

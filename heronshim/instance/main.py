@@ -83,6 +83,7 @@ class InstanceShell:
                 container=start.container,
             ),
             self._poller,
+            int(start.launch.liveness_limit_s * 1e9),
         )
         self._runtime = InstanceRuntime(
             Identity(

@@ -67,7 +67,6 @@ PAUSE_S = 0.001
 """After a turn that forwarded as much, as only busy tasks send: frames share the next wake-up."""
 TICK_NS = 1_000_000
 """Between two looks at what is due while nothing but frames comes."""
-_NO_LINK = 0
 
 
 class StreamManager:
@@ -109,27 +108,31 @@ class StreamManager:
         desk = LossDesk(start.container, start.process, start.incarnation)
         self._losses = StmgrLosses(start.container, desk, self._links, self._peers, self._events)
         self._pressure = StmgrPressure(
-            self._forwarder.receiver, self._events, self._inbound.values, self._tell_peers,
+            self._forwarder.receiver, self._events, self._inbound.values, self._peers.values,
             lambda link, payload: self._links.send(link, Kind.BACK_PRESSURE, payload),
         )  # fmt: skip
         self._next_tick_ns, self._frames_alone = 0, {self._router}
+        self.replaced = False
+        """Whether a peer or the TMaster knows a newer process in this one's place."""
         self._due = dict.fromkeys(
             ("heartbeat", "register", "state", "metrics", "look", "pressure"), 0
         )
 
     def run(self, stop: StopRequest) -> int:
-        """Run until SIGTERM; return the exit code."""
+        """Run until SIGTERM, or until somebody knows a successor; return the exit code."""
         log_event("INFO", "stmgr_started", container=self._start.container)
         self._poller.register(stop.fileno(), zmq.POLLIN)
         ready: set[Any] = set()
-        while not stop.requested:
+        while not (stop.requested or self.replaced):
             before_bytes = self._forwarder.forwarded_bytes
             self.turn(ready)
             if self._forwarder.forwarded_bytes - before_bytes >= PAUSE_BYTES:
                 time.sleep(PAUSE_S)
             ready = {found for found, _ in self._poller.poll(self.wait_ms())}
+        if self.replaced:
+            log_event("WARNING", "stmgr_replaced", container=self._start.container)
         self._close()
-        return 0
+        return int(self.replaced)
 
     def turn(self, ready: Collection[object]) -> None:
         """Do what is due and read what a poll found ready; never blocks."""
@@ -225,6 +228,7 @@ class StreamManager:
                 log_event("WARNING", "bad_frame", peer=container, error=str(error))
 
     def _on_peer_event(self, container: int, event: LinkEvent) -> None:
+        self.replaced |= event.code is ErrorCode.STALE_INCARNATION
         if event.kind is LinkEventKind.JOINED:
             log_event("INFO", "peer_joined", container=container)
             for task in self._peer_tasks[container]:
@@ -245,6 +249,7 @@ class StreamManager:
                     log_event("ERROR", "bad_plan", error=str(error))
         for event in self._master.take_events():
             log_event("INFO", f"tmaster_link_{event.kind.value}", cause=event.cause)
+            self.replaced |= event.code is ErrorCode.STALE_INCARNATION
             if event.kind is LinkEventKind.JOINED:
                 self._register()
 
@@ -333,7 +338,7 @@ class StreamManager:
     # ---- frames out ----
 
     def _send(self, link: int, kind: int, destination: int, source: int, payload: Any) -> bool:
-        if link < _NO_LINK:
+        if link < 0:
             return self._peers[-link].send(kind, payload, destination, source)
         inbound = self._inbound.get(link)
         return inbound is not None and self._links.send(inbound, kind, payload, destination, source)
@@ -347,25 +352,19 @@ class StreamManager:
             for link, tasks in wanted.items():
                 self._send(link, Kind.CREDIT_REQUEST, 0, 0, encode_credit_request(tasks))
 
-    def _tell_peers(self, payload: bytes) -> None:
-        for peer in self._peers.values():
-            peer.send(Kind.BACK_PRESSURE, payload)
-
     def _dealer(self) -> DealerLink:
-        start = self._start
+        start, launch = self._start, self._start.launch
         hello = Hello(
-            topology_id=start.launch.topology_id,
+            topology_id=launch.topology_id,
             role=Role.STMGR,
             process=start.process,
             incarnation=start.incarnation,
             attempt=0,
-            token=process_token(
-                self._secret, start.launch.topology_id, start.process, start.incarnation
-            ),
+            token=process_token(self._secret, launch.topology_id, start.process, start.incarnation),
             pid=os.getpid(),
             container=start.container,
         )
-        return DealerLink(self._context, hello, self._poller)
+        return DealerLink(self._context, hello, self._poller, int(launch.liveness_limit_s * 1e9))
 
     def _register(self) -> None:
         plan = self._plan

@@ -10,11 +10,13 @@ from heronshim.core.master.initiators import ACTIVE_S, TIME_US, initiator_name
 from heronshim.core.plan.topology import ComponentKind
 from heronshim.core.spi.events import EventKind
 from heronshim.core.stream.backpressure import BackPressure, InitiatorWatch, PressureLeases
+from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Role
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from heronshim.core.io.dealer_link import DealerLink
     from heronshim.core.io.router_links import InboundLink
     from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.stream.credit import CreditReceiver
@@ -29,14 +31,14 @@ class StmgrPressure:
         receiver: CreditReceiver,
         events: EventBuffer,
         links: Callable[[], Collection[InboundLink]],
-        tell_peers: Callable[[bytes], None],
+        peers: Callable[[], Collection[DealerLink]],
         tell_instance: Callable[[InboundLink, bytes], object],
     ) -> None:
-        """`links` gives the links of this container; payloads are BackPressure messages."""
+        """`links` gives the links of this container, `peers` those to other stream managers."""
         self._receiver = receiver
         self._events = events
         self._links = links
-        self._tell_peers = tell_peers
+        self._peers = peers
         self._tell_instance = tell_instance
         self._initiators = InitiatorWatch()
         self._heard = PressureLeases()
@@ -69,7 +71,9 @@ class StmgrPressure:
         for said in self._initiators.look(now_ns, joined, full, held):
             if said.active is not (said.task in lasting):
                 self._note(said)
-            self._tell_peers(encode_back_pressure(said))
+            payload = encode_back_pressure(said)
+            for peer in self._peers():
+                peer.send(Kind.BACK_PRESSURE, payload)
             self._tell_spouts(said)
 
     def hear(self, link: int, payload: bytes | memoryview, now_ns: int) -> None:

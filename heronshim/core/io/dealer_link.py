@@ -58,11 +58,16 @@ if TYPE_CHECKING:
 
 HELLO_TIMEOUT_NS = 250_000_000
 """A socket without an acknowledgement by then is closed: a failed connect is silent."""
+HELLO_TIMEOUT_NS_MAX = 4_000_000_000
+"""The time doubles up to this with each attempt that nobody answers: on a starved host an answer
+takes longer than the first, and would come too late every time."""
 HEARTBEAT_INTERVAL_NS = 200_000_000
 BACKOFF_MIN_NS = 50_000_000
 BACKOFF_MAX_NS = 1_000_000_000
 BACKOFF_RESET_NS = 1_000_000_000
 """A link that was up for this long starts again with the shortest back-off."""
+OWN_PAUSE_NS = 1_000_000_000
+"""Who is as late as this for its own heartbeat was stopped itself: that was no peer's silence."""
 MONITOR_LOOK_NS = 2_000_000
 """Between two looks at the socket's monitor: a busy owner ticks far more often."""
 _NEVER_NS = 1 << 62
@@ -128,10 +133,16 @@ class DealerLink:
         context: zmq.Context[zmq.Socket[bytes]],
         hello: Hello,
         poller: zmq.Poller | None = None,
+        silence_limit_ns: int = _NEVER_NS,
     ) -> None:
+        """A peer that is silent for longer is taken for replaced: its link ends.
+
+        As a rule it is killed by then, which ends the link; not where nobody can reach it.
+        """
         self._context = context
         self._hello = hello
         self._poller = poller
+        self._silence_limit_ns = silence_limit_ns
         self._socket: zmq.Socket[bytes] | None = None
         self._monitor: zmq.Socket[bytes] | None = None
         self._events: list[LinkEvent] = []
@@ -140,6 +151,7 @@ class DealerLink:
         self._watch = SequenceWatch()
         self._deadline_ns = _NEVER_NS
         self._backoff_ns = BACKOFF_MIN_NS
+        self._hello_timeout_ns = HELLO_TIMEOUT_NS
         self._up_since_ns = 0
         self._peer_gone = False
         self._next_look_ns = 0
@@ -194,6 +206,7 @@ class DealerLink:
         self._end("endpoint changed", now_ns)
         self.endpoint = endpoint
         self._backoff_ns = BACKOFF_MIN_NS
+        self._hello_timeout_ns = HELLO_TIMEOUT_NS
         if endpoint:
             self._open(now_ns)
         else:
@@ -231,12 +244,18 @@ class DealerLink:
         if now_ns < self._deadline_ns:
             return
         if self.state is LinkState.UP:
+            if now_ns - self._deadline_ns >= OWN_PAUSE_NS:
+                self.heard_ns = now_ns
+            if now_ns - self.heard_ns > self._silence_limit_ns:
+                self._fail(f"silent for {(now_ns - self.heard_ns) / 1e9:.1f} s", now_ns)
+                return
             self.send(Kind.HEARTBEAT, encode_heartbeat(self._sequence))
             self._deadline_ns = now_ns + HEARTBEAT_INTERVAL_NS
         elif self.state is LinkState.GREETING:
             # An answer that came while the owner was busy is still to be read.
             if not self._readable():
-                self._fail(f"no answer within {HELLO_TIMEOUT_NS // 1_000_000} ms", now_ns)
+                self._fail(f"no answer within {self._hello_timeout_ns // 1_000_000} ms", now_ns)
+                self._hello_timeout_ns = min(HELLO_TIMEOUT_NS_MAX, 2 * self._hello_timeout_ns)
         elif self.state is LinkState.CLOSING:
             self._fail("bye was not acknowledged", now_ns)
         elif self.state is LinkState.WAITING:
@@ -354,6 +373,7 @@ class DealerLink:
             self._watch.last = sequence
             self.state = LinkState.UP
             self.failure = ""
+            self._hello_timeout_ns = HELLO_TIMEOUT_NS
             self._up_since_ns = now_ns
             self._deadline_ns = now_ns + HEARTBEAT_INTERVAL_NS
             self._events.append(LinkEvent(LinkEventKind.JOINED))
@@ -381,7 +401,7 @@ class DealerLink:
         self._sequence = self._tuples_sequence = 0
         self._watch = SequenceWatch()
         self.state = LinkState.GREETING
-        self._deadline_ns = now_ns + HELLO_TIMEOUT_NS
+        self._deadline_ns = now_ns + self._hello_timeout_ns
         if self._poller is not None:
             self._poller.register(socket, zmq.POLLIN)
             self._poller.register(monitor, zmq.POLLIN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 import zmq
@@ -23,15 +24,16 @@ from heronshim.core.stream.frame import HEADER, Kind
 from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.errors import ErrorCode
 
+DEADLINE_S = 60.0
 HELLO = Hello("words-1", Role.STMGR, "stmgr-1", incarnation=7, attempt=0, token="t", container=1)
 
 
 class Driver:
     """Runs a link's loop and keeps what it says."""
 
-    def __init__(self, context: zmq.Context) -> None:
+    def __init__(self, context: zmq.Context, **options: int) -> None:
         self.poller = zmq.Poller()
-        self.link = DealerLink(context, HELLO, self.poller)
+        self.link = DealerLink(context, HELLO, self.poller, **options)
         self.events: list[LinkEvent] = []
         self.frames = []
 
@@ -45,7 +47,7 @@ class Driver:
         self.events += self.link.take_events()
 
     def until(self, done: Callable[[], object], what: str) -> None:
-        end = time.monotonic() + 20
+        end = time.monotonic() + DEADLINE_S
         while not done():
             if time.monotonic() > end:
                 pytest.fail(f"waited for {what}; link is {self.link.state} ({self.link.failure})")
@@ -91,8 +93,8 @@ def test_heartbeats_carry_the_last_sequence(driver, make_router):
     peer = make_router()
     join(driver, peer)
     driver.link.send(Kind.METRICS, b"one")
-    driver.until(lambda: len(peer.of_kind(Kind.HEARTBEAT)) == 2, "two heartbeats")
-    first, second = peer.of_kind(Kind.HEARTBEAT)
+    driver.until(lambda: len(peer.of_kind(Kind.HEARTBEAT)) >= 2, "two heartbeats")
+    first, second = peer.of_kind(Kind.HEARTBEAT)[:2]
     assert (decode_heartbeat(first.payload), first.sequence) == (1, 2)
     assert (decode_heartbeat(second.payload), second.sequence) == (2, 3)
 
@@ -127,8 +129,8 @@ def test_silent_router_gets_a_new_socket_for_each_attempt(driver, make_router):
     peer = make_router()
     peer.answer_hello = False
     driver.link.connect(peer.endpoint, time.monotonic_ns())
-    driver.until(lambda: len(peer.of_kind(Kind.HELLO)) == 3, "three hellos")
-    hellos = peer.of_kind(Kind.HELLO)
+    driver.until(lambda: len(peer.of_kind(Kind.HELLO)) >= 3, "three hellos")
+    hellos = peer.of_kind(Kind.HELLO)[:3]
     assert [decode_hello(hello.payload).attempt for hello in hellos] == [1, 2, 3]
     assert len({hello.peer for hello in hellos}) == 3
     assert "no answer" in driver.link.failure or driver.link.state is LinkState.GREETING
@@ -138,7 +140,7 @@ def test_answer_that_came_while_the_owner_was_busy_is_still_read(driver, make_ro
     peer = make_router()
     start_ns = time.monotonic_ns()
     driver.link.connect(peer.endpoint, start_ns)
-    end = time.monotonic() + 20
+    end = time.monotonic() + DEADLINE_S
     while not driver.link.socket.poll(5):
         peer.read()
         assert time.monotonic() < end
@@ -204,10 +206,17 @@ def test_error_answer_to_hello_is_reported_and_tried_again(driver, make_router):
     peer = make_router()
     peer.answer_hello = False
     driver.link.connect(peer.endpoint, time.monotonic_ns())
-    driver.until(lambda: peer.of_kind(Kind.HELLO), "hello")
-    peer.send(
-        peer.of_kind(Kind.HELLO)[0].peer, Kind.ERROR, encode_error(ErrorCode.TOKEN, "wrong token")
-    )
+
+    def refused() -> bool:
+        # On a loaded machine a link may have given up when the answer comes.
+        for hello in peer.of_kind(Kind.HELLO)[len(answered) :]:
+            answered.append(hello)
+            with suppress(zmq.ZMQError):
+                peer.send(hello.peer, Kind.ERROR, encode_error(ErrorCode.TOKEN, "wrong token"))
+        return bool(driver.events)
+
+    answered = []
+    driver.until(refused, "the refusal")
     peer.answer_hello = True
     driver.until(lambda: (peer.read(), driver.link.up)[1], "the second attempt")
     assert driver.events[0].code is ErrorCode.TOKEN
@@ -288,6 +297,51 @@ def test_unreadable_frame_ends_the_link_which_comes_again(driver, make_router, p
     assert not driver.events[-1].clean
     driver.until(lambda: (peer.read(), driver.link.up)[1], "the next link")
     assert driver.link.attempt >= 2
+
+
+def test_who_answers_no_hello_gets_more_time_with_each_attempt(driver, make_router):
+    """Where an answer takes longer than the first attempt allows, none would ever come in time."""
+    peer = make_router()
+    peer.answer_hello = False
+    start_ns = time.monotonic_ns()
+    driver.link.connect(peer.endpoint, start_ns)
+    now_ns, waits_ms = start_ns, []
+    for _ in range(6):
+        begun_ns, now_ns = now_ns, driver.link.next_deadline_ns()
+        waits_ms.append((now_ns - begun_ns) // 1_000_000)
+        driver.link.tick(now_ns)
+        now_ns = driver.link.next_deadline_ns()
+        driver.link.tick(now_ns)
+    assert waits_ms == [250, 500, 1000, 2000, 4000, 4000]
+    peer.answer_hello = True
+    join(driver, make_router())
+    driver.link.connect(peer.endpoint, now_ns)
+    assert driver.link.next_deadline_ns() == now_ns + 250_000_000
+
+
+def test_link_to_a_peer_that_is_silent_beyond_the_limit_ends(zmq_context, make_router):
+    driver = Driver(zmq_context, silence_limit_ns=300_000_000)
+    peer = make_router()
+    join(driver, peer)
+    driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
+    assert driver.events[-1].cause.startswith("silent for 0.")
+    assert not driver.events[-1].clean
+    join(driver, peer)
+    driver.link.close("test is over", time.monotonic_ns())
+
+
+def test_who_was_stopped_itself_gives_its_peer_the_whole_limit(zmq_context, make_router):
+    driver = Driver(zmq_context, silence_limit_ns=30_000_000_000)
+    join(driver, make_router())
+    woken_ns = time.monotonic_ns() + 600_000_000_000
+    driver.link.tick(woken_ns)
+    assert driver.link.up
+    for tenth in range(1, 301):
+        driver.link.tick(woken_ns + tenth * 100_000_000)
+        assert driver.link.up
+    driver.link.tick(woken_ns + 30_300_000_000)
+    assert driver.link.failure == "silent for 30.3 s"
+    driver.link.close("test is over", time.monotonic_ns())
 
 
 def test_new_endpoint_replaces_the_link_at_once(driver, make_router):
