@@ -101,7 +101,7 @@ def run(
         folder = cluster.ledger_folder
         cluster.environment["FLOOD_FOLDER"] = str(folder)
         cluster.cli("submit", f"{FLOODS}:{topology}")
-        wait_until(lambda: counts(folder, component).get("executed"), f"the first tuple of {topology}")
+        wait_until(lambda: counts(folder, component).get("executed"), f"{topology}: a tuple")
         time.sleep(warm_s)
         begin = counts(folder, component)
         time.sleep(window_s)
