@@ -42,7 +42,8 @@ FRAME_BYTES_MAX = 1 << 20
 DISCARDED_BYTES_MAX = 64 << 20
 """A longer frame is not even read away, so that its sender could be told."""
 BUFFERED_BYTES_MAX = 64 << 20
-"""Of all frames that have arrived in part; the one that began first yields."""
+"""Of all frames that are here, in part or until their call ends. Of those in part the one that
+began first yields."""
 CHUNK_BYTES = 1 << 16
 CONNECTIONS_MAX = 4096
 RESERVED_DESCRIPTORS = 128
@@ -54,9 +55,21 @@ IDLE_S = 900.0
 LINES_PER_SECOND = 5
 """Of one kind of refusal; the rest is only counted."""
 QUICK_THREADS = 4
-SLOW_THREADS = 8
-SLOW_METHODS = frozenset({"submitTopology", "submitTopologyWithOpts", "activate", "deactivate"})
-"""They wait for other processes: chunks and questions do not queue behind them."""
+ASKING_THREADS = 4
+ASKING_METHODS = frozenset(
+    {
+        "activate",
+        "deactivate",
+        "getTopologyInfo",
+        "getTopologyInfoByName",
+        "getTopologyInfoByNameWithOpts",
+        "getTopologyInfoWithOpts",
+    }
+)
+"""They wait for a TMaster, which may be dead: nothing else queues behind them."""
+SUBMITTING_THREADS = 4
+SUBMITTING_METHODS = frozenset({"submitTopology", "submitTopologyWithOpts"})
+"""They pack and start processes: chunks and questions do not queue behind them."""
 _LENGTH = struct.Struct(">i")
 _HEAD_BYTES = 256
 """Enough of a message to know which method it calls."""
@@ -69,7 +82,7 @@ class _Connection:
     peer: str
     task: asyncio.Task[None] | None = None
     buffered: int = 0
-    """Bytes of a frame that has arrived in part."""
+    """Bytes that are here of the frame in hand."""
     since_s: float = 0.0
     """When that frame began, or when it became idle."""
     busy: bool = False
@@ -104,7 +117,8 @@ class NimbusServer:
         self._buffered = 0
         self._logged: dict[str, tuple[int, int]] = {}
         self._quick = ThreadPoolExecutor(QUICK_THREADS, "nimbus-quick")
-        self._slow = ThreadPoolExecutor(SLOW_THREADS, "nimbus-slow")
+        self._asking = ThreadPoolExecutor(ASKING_THREADS, "nimbus-asking")
+        self._submitting = ThreadPoolExecutor(SUBMITTING_THREADS, "nimbus-submitting")
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         self._connections_max = max(8, min(self.limits.connections, soft - RESERVED_DESCRIPTORS))
 
@@ -128,8 +142,8 @@ class NimbusServer:
                 connection.task.cancel()
         tasks = [item.task for item in self._connections if item.task is not None]
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._quick.shutdown()
-        self._slow.shutdown()
+        for threads in (self._quick, self._asking, self._submitting):
+            threads.shutdown()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = writer.get_extra_info("peername")
@@ -209,12 +223,28 @@ class NimbusServer:
     async def _serve_one(self, connection: _Connection) -> bool:
         """Read one call and answer it; return False at the end of the connection."""
         connection.since_s = _now_s()
-        async with asyncio.timeout(self.limits.idle_s):
-            first = await connection.reader.read(1)
+        try:
+            async with asyncio.timeout(self.limits.idle_s):
+                first = await connection.reader.read(1)
+        except TimeoutError:
+            first = b""
         if not first:
             return False
         connection.since_s = _now_s()
-        frame, answer = b"", b""
+        try:
+            answer = await self._exchange(connection, first)
+        finally:
+            self._buffered -= connection.buffered
+            connection.buffered = 0
+            connection.busy = False
+        if answer:
+            connection.writer.write(_LENGTH.pack(len(answer)) + answer)
+            async with asyncio.timeout(self.limits.frame_wait_s):
+                await connection.writer.drain()
+        return True
+
+    async def _exchange(self, connection: _Connection, first: bytes) -> bytes:
+        """Read the frame that begins with this byte; return the answer to it."""
         async with asyncio.timeout(self.limits.frame_wait_s):
             rest = await connection.reader.readexactly(_LENGTH.size - 1)
             (length,) = _LENGTH.unpack(first + rest)
@@ -222,43 +252,29 @@ class NimbusServer:
                 msg = f"a frame of {length} bytes; expected 1 to {self.limits.frame_bytes}: "
                 raise RemoteProtocolError(msg + "is this a client of Nimbus, without TLS and SASL?")
             if length > self.limits.frame_bytes:
-                answer = await self._too_large(connection, length)
-            else:
-                frame = await self._frame(connection, length)
-        if frame:
-            connection.busy = True
-            try:
-                answer = await self._answer(connection, frame)
-            finally:
-                connection.busy = False
-        if answer:
-            connection.writer.write(_LENGTH.pack(len(answer)) + answer)
-            async with asyncio.timeout(self.limits.frame_wait_s):
-                await connection.writer.drain()
-        return True
+                return await self._too_large(connection, length)
+            frame = await self._frame(connection, length)
+        connection.busy = True
+        return await self._answer(connection, frame)
 
     async def _frame(self, connection: _Connection, length: int) -> bytes:
         """Read a frame piece by piece, so that what has not arrived takes no memory."""
         frame = bytearray()
-        try:
-            while len(frame) < length:
-                piece = await connection.reader.read(min(CHUNK_BYTES, length - len(frame)))
-                if not piece:
-                    msg = f"the connection ended after {len(frame)} of {length} bytes of a frame"
-                    raise RemoteProtocolError(msg)
-                frame += piece
-                self._buffered += len(piece)
-                connection.buffered = len(frame)
-                if self._buffered > self.limits.buffered_bytes:
-                    self._free_buffers()
-        finally:
-            self._buffered -= len(frame)
-            connection.buffered = 0
+        while len(frame) < length:
+            piece = await connection.reader.read(min(CHUNK_BYTES, length - len(frame)))
+            if not piece:
+                msg = f"the connection ended after {len(frame)} of {length} bytes of a frame"
+                raise RemoteProtocolError(msg)
+            frame += piece
+            connection.buffered += len(piece)
+            self._buffered += len(piece)
+            if self._buffered > self.limits.buffered_bytes:
+                self._free_buffers()
         return bytes(frame)
 
     def _free_buffers(self) -> None:
-        """End the connection whose frame began first."""
-        partial = [item for item in self._connections if item.buffered]
+        """End the connection whose frame began first, of those that are not whole."""
+        partial = [item for item in self._connections if item.buffered and not item.busy]
         if partial:
             oldest = min(partial, key=lambda item: item.since_s)
             self._refused("crowded_out", oldest, "too many bytes of frames on their way in")
@@ -293,12 +309,17 @@ class NimbusServer:
             kind = TApplicationException.UNKNOWN_METHOD
             answer = failure_to_bytes(call.method, call.sequence, kind, msg)
         else:
-            threads = self._slow if call.method in SLOW_METHODS else self._quick
+            threads = self._threads(call.method)
             loop = asyncio.get_running_loop()
             answer, refused = await loop.run_in_executor(threads, self._done, call, method)
             if refused:
                 self._refused("refused", connection, refused)
         return b"" if call.one_way else answer
+
+    def _threads(self, method: str) -> ThreadPoolExecutor:
+        if method in SUBMITTING_METHODS:
+            return self._submitting
+        return self._asking if method in ASKING_METHODS else self._quick
 
     def _done(self, call: Call, method: Method) -> tuple[bytes, str]:
         """Carry out a call; return the answer, and what was wrong."""

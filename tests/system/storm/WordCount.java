@@ -108,7 +108,7 @@ public class WordCount {
         .fieldsGrouping("split", new Fields("word"));
     Config conf = new Config();
     conf.setNumWorkers(2);
-    conf.setMessageTimeoutSecs(20);
+    conf.setMessageTimeoutSecs(300);
     conf.registerSerialization(WordCount.class);
     conf.put("words.lines", args.length > 1 ? Integer.parseInt(args[1]) : Integer.MAX_VALUE);
     if (args.length > 2) {

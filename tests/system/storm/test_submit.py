@@ -70,7 +70,7 @@ def test_a_submitted_jar_is_planned_as_storm_does(
     assert count.inputs[0].grouping == Grouping(GroupingKind.FIELDS, ("word",))
     assert [output.fields for output in count.outputs] == [("word", "count")]
     assert topology.component("spout").options["max_spout_pending"] == 100
-    assert topology.options["message_timeout_s"] == 20
+    assert topology.options["message_timeout_s"] == 300
     assert topology.options["containers"] == len(facts.packing_plan.containers) == 2
     assert topology.options["delivery"] == "at_least_once"
     assert topology.id == facts.record.id
