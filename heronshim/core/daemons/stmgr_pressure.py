@@ -59,6 +59,7 @@ class StmgrPressure:
     def look(self, now_ns: int) -> None:
         """Find who slows its sources down, and tell everybody. Call it every LOOK_NS."""
         receiver = self._receiver
+        receiver.look(now_ns)
         joined = {
             task: link.number
             for link in self._links()

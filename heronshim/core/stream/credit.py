@@ -185,6 +185,12 @@ class CreditReceiver:
         if destination is not None and (destination.line or destination.first_line):
             self._serve_line(task, self._destination(task, now_ns))
 
+    def look(self, now_ns: int) -> None:
+        """Look at all lines again: whoever blocks them may have been idle for a while."""
+        for task, destination in self._destinations.items():
+            if destination.line or destination.first_line:
+                self._serve_line(task, self._destination(task, now_ns))
+
     def on_sender_gone(self, sender: int) -> None:
         """A link ended: what it was granted comes back; what it had queued stays."""
         self._grants.pop(sender, None)
@@ -293,17 +299,16 @@ class CreditReceiver:
 
     def _serve_line(self, task: int, destination: _Destination) -> None:
         """Serve those who wait in turn, until one must go on waiting."""
-        for line in (destination.first_line, destination.line):
-            while line:
-                sender = next(iter(line))
-                state = destination.senders[sender]
-                grant = self._grant_in_turn(task, destination, sender, state)
-                if grant is None:
-                    return
-                del line[sender]
-                state.need = 0
-                if grant:
-                    self._grant(task, destination, sender, state, grant)
+        while (sender := _next_in_line(destination)) is not None:
+            state = destination.senders[sender]
+            grant = self._grant_in_turn(task, destination, sender, state)
+            if grant is None:
+                return
+            destination.first_line.pop(sender, None)
+            destination.line.pop(sender, None)
+            state.need = 0
+            if grant:
+                self._grant(task, destination, sender, state, grant)
 
     def _grant_in_turn(
         self, task: int, destination: _Destination, sender: int, state: _Sender
@@ -321,7 +326,9 @@ class CreditReceiver:
         if room >= missing and (room >= share // 4 or not destination.queued):
             own = max(state.outstanding, 0) + state.queued
             return max(missing, min(room, share - own))
-        nothing_else = not destination.queued and destination.extra in (None, sender)
+        nothing_else = not destination.queued and (
+            destination.extra in (None, sender) or _is_idle(destination, destination.extra)
+        )
         if nothing_else and self._may_pass(task, state.need):
             destination.extra = sender
             self._note_extra(destination, destination.extra_bytes + missing)
@@ -355,3 +362,24 @@ class CreditReceiver:
         self._held_bytes += grant
         tasks = self._grants.setdefault(sender, {})
         tasks[task] = tasks.get(task, 0) + grant
+
+
+def _next_in_line(destination: _Destination) -> int | None:
+    """Return who is served next.
+
+    A sender that was granted a frame beyond the window and needs more for it comes first: all
+    others wait for that frame.
+    """
+    extra = destination.extra
+    if extra in destination.line or extra in destination.first_line:
+        return extra
+    return next(iter(destination.first_line or destination.line), None)
+
+
+def _is_idle(destination: _Destination, sender: int | None) -> bool:
+    """Return whether a sender with credit for a frame has let a whole period pass.
+
+    It asked on behalf of another one that needs it no more, or it is stopped.
+    """
+    state = destination.senders.get(sender) if sender is not None else None
+    return state is None or state.period < destination.period - 1

@@ -164,6 +164,30 @@ class TestReceiver:
         receiver.on_consumed(A, TASK, large, 0)
         assert receiver.take_grants() == {B: {TASK: large}}, "A stands behind B now"
 
+    def test_who_needs_more_for_a_frame_over_the_window_does_not_wait_for_itself(self):
+        receiver = CreditReceiver()
+        receiver.on_request(A, TASK, 5 * MB, 0)
+        receiver.on_request(B, TASK, 5 * MB, 0)
+        assert receiver.take_grants() == {A: {TASK: 5 * MB}}
+        receiver.on_request(A, TASK, 6 * MB, 0)
+        assert receiver.take_grants() == {A: {TASK: MB}}
+
+    def test_who_does_not_send_what_it_got_beyond_the_window_blocks_others_for_a_second(self):
+        receiver = CreditReceiver()
+        receiver.on_request(A, TASK, 5 * MB, 0)
+        receiver.on_request(B, TASK, 5 * MB, 0)
+        assert receiver.take_grants() == {A: {TASK: 5 * MB}}
+        receiver.look(2 * HISTORY_NS - 1)
+        assert receiver.take_grants() == {}
+        receiver.look(2 * HISTORY_NS)
+        assert receiver.take_grants() == {B: {TASK: 5 * MB}}
+        receiver.on_frame(B, TASK, 5 * MB, 2 * HISTORY_NS)
+        receiver.on_frame(A, TASK, 5 * MB, 2 * HISTORY_NS)
+        for sender in (B, A):
+            receiver.on_consumed(sender, TASK, 5 * MB, 2 * HISTORY_NS)
+        receiver.check_invariants()
+        assert receiver.held_bytes() == credit_of(receiver, A) + credit_of(receiver, B)
+
     def test_frame_over_the_window_waits_for_what_it_may_pass(self):
         passes = []
         receiver = CreditReceiver(may_pass=lambda *asked: asked in passes)
@@ -284,10 +308,16 @@ SMALL_POOL = 300_000
 class HopMachine(RuleBasedStateMachine):
     """One hop: senders with wires both ways, a receiver, a consumer of its queues."""
 
-    @initialize(seed=st.integers(0, 999), pool=st.sampled_from([SMALL_POOL, POOL_BYTES]))
-    def start(self, seed: int, pool: int) -> None:
+    @initialize(
+        seed=st.integers(0, 999),
+        pool=st.sampled_from([SMALL_POOL, POOL_BYTES]),
+        stopped=st.booleans(),
+    )
+    def start(self, seed: int, pool: int, stopped: bool) -> None:
         self.random = Random(seed)
         self.pool = pool
+        self.frames_beyond = SENDERS if stopped else 1
+        """Only senders that may be stopped can each hold credit for a frame beyond the window."""
         self.now_ns = 0
         self.receiver = CreditReceiver(pool)
         self.numbers = list(range(SENDERS))
@@ -343,7 +373,16 @@ class HopMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.floats(0.01, 5))
     def wait(self, seconds: float) -> None:
+        if self.frames_beyond == 1:
+            self.give()
+            for sender in range(SENDERS):
+                self.carry_back(sender)
+                self.carry(sender, 1000)
         self.now_ns += int(seconds * 1e9)
+
+    @rule()
+    def look(self) -> None:
+        self.receiver.look(self.now_ns)
 
     @rule(sender=st.integers(0, SENDERS - 1))
     def replace(self, sender: int) -> None:
@@ -408,13 +447,17 @@ class HopMachine(RuleBasedStateMachine):
 
     @invariant()
     def memory_is_bounded(self) -> None:
-        """A window and one frame for each task; the pool and one frame for each, over all."""
+        """A window and one frame for each task; the pool and one frame for each, over all.
+
+        What is granted beyond the window while a sender is stopped comes on top.
+        """
+        beyond = self.frames_beyond * FRAME_BYTES_MAX
         for task in TASKS:
             destination = self.receiver._destinations.get(task)
             if destination is not None:
                 held = destination.queued + max(destination.outstanding, 0)
-                assert held <= WINDOW_BYTES_MAX + FRAME_BYTES_MAX
-        assert self.receiver.held_bytes() <= self.pool + len(TASKS) * FRAME_BYTES_MAX
+                assert held <= WINDOW_BYTES_MAX + beyond
+        assert self.receiver.held_bytes() <= self.pool + len(TASKS) * beyond
 
 
 TestHop = HopMachine.TestCase
