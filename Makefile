@@ -8,8 +8,9 @@ EITHER := tests/unit/instance tests/unit/testing tests/compat tests/vectors
 RUNS ?= 5
 MINUTES ?= 3
 SEED ?=
+SECONDS_PER_TARGET ?= 30
 
-.PHONY: help setup demo test sim fmt lint proto bench recovery soak java lock
+.PHONY: help setup demo test sim fuzz fmt lint proto bench recovery soak java lock
 
 help: ## Print this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16
@@ -28,6 +29,9 @@ test: .venv/dev.stamp ## Run all tests, those of the per-tuple path with and wit
 
 sim: .venv/dev.stamp ## Run 20,000 simulated clusters under random faults; ARGS="--story SEED" shows one
 	@$(BIN)/python -m tests.sim $(ARGS)
+
+fuzz: .venv/dev.stamp ## Breed inputs for each decoder, SECONDS_PER_TARGET (30); ARGS="hello credit" chooses
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS_PER_TARGET) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 fmt: .venv/dev.stamp ## Format and mend what can be mended by machine
 	@$(BIN)/ruff format && $(BIN)/ruff check --fix

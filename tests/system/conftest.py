@@ -71,20 +71,36 @@ def run_mark() -> Iterator[str]:
     mark = uuid.uuid4().hex
     os.environ[MARK] = mark
     yield mark
-    left = _processes_with(mark)
+    left = processes_with(mark)
     del os.environ[MARK]
     assert not left, f"processes left at the end: {left}"
 
 
 @pytest.fixture
-def heronshim_home(run_mark: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+def audit_folder(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """Watch all daemons that the test starts, see audit/sitecustomize.py; none did wrong."""
+    folder = tmp_path_factory.mktemp("audit")
+    paths = [str(Path(__file__).with_name("audit")), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+    monkeypatch.setenv("HERONSHIM_AUDIT_FOLDER", str(folder))
+    yield folder
+    violations = "".join(path.read_text() for path in folder.glob("violation.*"))
+    assert not violations, violations
+
+
+@pytest.fixture
+def heronshim_home(
+    run_mark: str, monkeypatch: pytest.MonkeyPatch, audit_folder: Path
+) -> Iterator[Home]:
     """Give the test a home with a short path; afterwards no process, file or socket is left."""
     base = Path(tempfile.mkdtemp(prefix="hs-", dir="/tmp"))
     home = Home(base / "h", base / "s")
     monkeypatch.setenv("HERONSHIM_HOME", str(home.path))
     monkeypatch.setenv("HERONSHIM_SOCKET_DIR", str(home.sockets))
     yield home
-    processes = _processes_with(run_mark)
+    processes = processes_with(run_mark)
     left = home.left()
     for identity in processes:
         send_signal(identity, signal.SIGKILL)
@@ -102,7 +118,7 @@ def _nothing_left(heronshim_home: Home) -> None:
     """Look after every system test, whether it asks for a home or not."""
 
 
-def _processes_with(mark: str) -> list[ProcessIdentity]:
+def processes_with(mark: str) -> list[ProcessIdentity]:
     """Return live processes of this test run but ourselves."""
     wanted = f"{MARK}={mark}".encode()
     found = []
