@@ -28,6 +28,7 @@ class ErrorCode(IntEnum):
     REFUSED = 12
     VALUE = 13
     INTERNAL = 14
+    CREDIT = 15
 
 
 class HeronshimError(Exception):

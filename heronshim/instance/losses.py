@@ -14,7 +14,13 @@ from heronshim.core.plan.graph import downstream_of
 from heronshim.core.plan.topology import Dialect
 from heronshim.core.spi.events import EventKind
 from heronshim.core.stream.frame import Kind
-from heronshim.core.stream.loss import LossNotice, LossReach, NoticeQueue, SeenNotices
+from heronshim.core.stream.loss import (
+    CAUSE_CHARACTERS_MAX,
+    LossNotice,
+    LossReach,
+    NoticeQueue,
+    SeenNotices,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from heronshim.instance.spout_task import SpoutTask
 
 LOSS_KINDS = (Kind.LOSS_NOTICE, Kind.LOSS_NOTICE_ACK)
+TOLD_MAX, TOLD_NS = 20, 1_000_000_000
+"""Notices that are logged within this time: a broken stream manager may make many."""
 _STMGR = 0
 """The one target of an instance's notices."""
 
@@ -44,6 +52,7 @@ class InstanceLosses:
         self._seen = SeenNotices()
         self._queue: NoticeQueue[int] = NoticeQueue()
         self._acks: list[Frame] = []
+        self._told = self._told_since_ns = 0
         self._reach: LossReach | None = None
         self.spouts: list[SpoutTask] = []
         """The process's spout tasks, once they are open: there are no trees before."""
@@ -126,7 +135,12 @@ class InstanceLosses:
         return frames
 
     def _apply(self, notice: LossNotice, reach: LossReach, now_ns: int) -> None:
-        self.log.append((EventKind.LOSS_NOTICED, {"id": notice.id, "cause": notice.cause}))
+        if now_ns - self._told_since_ns >= TOLD_NS:
+            self._told_since_ns, self._told = now_ns, 0
+        self._told += 1
+        if self._told <= TOLD_MAX:
+            cause = notice.cause[:CAUSE_CHARACTERS_MAX]
+            self.log.append((EventKind.LOSS_NOTICED, {"id": notice.id, "cause": cause}))
         hit = reach.spout_tasks(notice)
         for task in self.spouts:
             if task.task in hit:

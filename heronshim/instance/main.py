@@ -29,12 +29,14 @@ from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ErrorCode, HeronshimError, LocalProtocolError, RemoteProtocolError
 from heronshim.instance.clock import Clock
 from heronshim.instance.component_loader import load_component
-from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
+from heronshim.instance.identity import Identity
+from heronshim.instance.runtime import InstanceRuntime, UserCodeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import FrameType
 
+    from heronshim.core.io.dealer_link import ReceivedFrame
     from heronshim.core.plan.physical import ProcessPlan
 
 WATCH_S = 0.002
@@ -43,6 +45,8 @@ WATCH_IDLE_S = 0.02
 """Between two looks while the main thread waits for frames."""
 FRAMES_PER_TURN = 64
 """Frames read between two calls of the author's code."""
+BAD_FRAME_TELL_NS = 1_000_000_000
+"""Between two lines about bad frames; those between them are only counted."""
 IDLE_MS_MAX = 200
 """Longest wait for a frame: a stop is noticed at once, by its signal."""
 GC_THRESHOLDS = (100_000, 20, 100)
@@ -68,6 +72,7 @@ class InstanceShell:
         self._in_user_code_since_ns = 0
         self._stopping = False
         self._increments = Increments()
+        self._bad_frame_count = self._bad_frame_told_ns = 0
         process = _own_process(start)
         self._link = DealerLink(
             self._context,
@@ -162,15 +167,27 @@ class InstanceShell:
                     frame.kind, frame.destination, frame.source, frame.payload.buffer, now_ns
                 )
             except RemoteProtocolError as error:
-                log_event("ERROR", "bad_frame", process=self._start.process, error=str(error))
-                if frame.kind in TUPLE_KINDS:
-                    cause = f"frame of task {frame.source} could not be read: {error}"
-                    runtime.losses.on_link_lost(cause, now_ns)
+                self._on_bad_frame(frame, error, now_ns)
         if read:
             self._send()
         if runtime.losses.log:
             self._write_log()
         return read
+
+    def _on_bad_frame(self, frame: ReceivedFrame, error: RemoteProtocolError, now_ns: int) -> None:
+        """Tuples that another task wrote wrongly are lost; any other fault ends the link."""
+        self._bad_frame_count += 1
+        if now_ns >= self._bad_frame_told_ns:
+            self._bad_frame_told_ns = now_ns + BAD_FRAME_TELL_NS
+            log_event(
+                "ERROR", "bad_frame", process=self._start.process, kind=frame.kind,
+                source=frame.source, error=error, count=self._bad_frame_count,
+            )  # fmt: skip
+        if frame.kind in TUPLE_KINDS and error.code is ErrorCode.MALFORMED:
+            cause = f"frame of task {frame.source} could not be read: {error}"
+            self._runtime.losses.on_link_lost(cause, now_ns)
+        else:
+            self._link.give_up(str(error), now_ns)
 
     def _send(self) -> None:
         """Send what may go; frames wait while the link is down."""
@@ -247,7 +264,8 @@ class InstanceShell:
                     self._lock.release()
 
     def _process_values(self) -> dict[str, float]:
-        increments = self._increments.take({"cpu_time_us": cpu_time_us()})
+        totals = {"cpu_time_us": cpu_time_us(), "bad_frame_count": self._bad_frame_count}
+        increments = self._increments.take(totals)
         return {**increments, "rss_bytes": float(rss_bytes())}
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:

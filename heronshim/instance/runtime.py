@@ -7,7 +7,6 @@ The shell (`instance.main`, or `heronshim.testing` in one process) calls `on_fra
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from heronshim.api.components import Bolt, Spout
@@ -34,6 +33,7 @@ from heronshim.core.stream.frame import Kind
 from heronshim.errors import ErrorCode, HeronshimError, RemoteProtocolError, TopologyError
 from heronshim.instance.bolt_task import BoltTask
 from heronshim.instance.emit_log import EmitLog
+from heronshim.instance.identity import plan_options
 from heronshim.instance.losses import LOSS_KINDS, InstanceLosses, fails_fast
 from heronshim.instance.meter import TaskMeter
 from heronshim.instance.outbox import Outbox
@@ -47,25 +47,16 @@ if TYPE_CHECKING:
     from heronshim.core.plan.physical import PhysicalPlan
     from heronshim.core.plan.topology import Component
     from heronshim.instance.clock import Clock
+    from heronshim.instance.identity import Identity
     from heronshim.instance.outbox import Frame
     from heronshim.instance.spout_task import SpoutTask
 
 NEVER_NS = 1 << 62
+_PROCESS_SUMS = ("cpu_time_us", "bad_frame_count")
 
 
 class UserCodeFailed(BaseException):
     """The author's code raised and the topology says that the process ends (Storm's rule)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this instance is."""
-
-    process: str
-    container: int
-    executors: tuple[tuple[int, ...], ...]
-    incarnation: int = 1
-    pid: int = 0
 
 
 class InstanceRuntime:
@@ -80,7 +71,7 @@ class InstanceRuntime:
         io_lock: AbstractContextManager[Any] | None = None,
         process_values: Callable[[], dict[str, float]] = dict,
     ) -> None:
-        """`process_values` gives figures of the process ("cpu_time_us" as an increment, others)."""
+        """`process_values` gives figures of the process: _PROCESS_SUMS as increments, others."""
         self._identity = identity
         self._load = load
         self._rng = rng
@@ -102,8 +93,11 @@ class InstanceRuntime:
         self._events = EventBuffer(
             identity.process, identity.container, identity.incarnation, clock.wall_ms
         )
-        own = sorted(task for executor in identity.executors for task in executor)
-        self.losses = InstanceLosses(identity.process, identity.incarnation, own, self._events)
+        self._known: frozenset[int] = frozenset()
+        """Tasks of the plan."""
+        self.losses = InstanceLosses(
+            identity.process, identity.incarnation, sorted(identity.tasks), self._events
+        )
         self._pauses = PressureLeases()
         """What spouts wait for."""
         self.plan: PhysicalPlan | None = None
@@ -116,7 +110,9 @@ class InstanceRuntime:
         """Take a frame of the stream manager; the author's code is not called.
 
         Raises:
-            RemoteProtocolError: it is damaged or of a kind that an instance does not take.
+            RemoteProtocolError: it is damaged, of a kind that an instance does not take, for tasks
+                of others, or without credit. With code MALFORMED of a kind that carries tuples
+                its sender is at fault; else the stream manager.
         """
         if kind == Kind.DATA:
             self._on_data(destination, source, payload, now_ns)
@@ -124,9 +120,11 @@ class InstanceRuntime:
             self._on_outcomes(destination, payload, now_ns)
         elif kind == Kind.CREDIT:
             for task, grant_bytes in decode_credit(payload):
-                self._outbox.on_credit(task, grant_bytes, now_ns // 1000)
+                if task in self._known:
+                    self._outbox.on_credit(task, grant_bytes, now_ns // 1000)
         elif kind == Kind.CREDIT_REQUEST:
             for task, need_bytes in decode_credit_request(payload):
+                self._identity.check_own(task, "credit was asked for")
                 self._receiver.on_request(self._link, task, need_bytes, now_ns)
         elif kind == Kind.PLAN:
             self._on_plan(physical_plan_from_bytes(bytes(payload)))
@@ -295,12 +293,15 @@ class InstanceRuntime:
     def _on_plan(self, plan: PhysicalPlan) -> None:
         if self.plan is not None and plan.plan_epoch < self.plan.plan_epoch:
             return
+        self._identity.check_tasks(plan)
+        self.options = plan_options(plan)
         self.plan = plan
-        self.options = parse_options(TopologyOptions, plan.topology.options)
+        self._known = frozenset(task for task, _, _, _ in plan.placements())
         self.losses.set_plan(plan)
 
     def _on_data(self, destination: int, source: int, payload: Any, now_ns: int) -> None:
         frame_bytes = len(payload)
+        self._identity.check_own(destination, "data came")
         self._receiver.on_frame(self._link, destination, frame_bytes, now_ns)
         if not self.opened:
             self._early.append((destination, source, bytes(payload), self._link, frame_bytes))
@@ -470,7 +471,7 @@ class InstanceRuntime:
             incarnation=self._identity.incarnation,
             pid=self._identity.pid,
             tasks=tuple(records),
-            sums={"cpu_time_us": values.pop("cpu_time_us", 0.0)},
+            sums={name: values.pop(name, 0.0) for name in _PROCESS_SUMS},
             gauges=values,
             errors=tuple(errors),
             events=self._events.take(),

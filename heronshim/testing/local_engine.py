@@ -26,7 +26,8 @@ from heronshim.core.spi.registry import PACKINGS, load
 from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import Kind
 from heronshim.instance.clock import Clock
-from heronshim.instance.runtime import Identity, InstanceRuntime, UserCodeFailed
+from heronshim.instance.identity import Identity
+from heronshim.instance.runtime import InstanceRuntime, UserCodeFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +23,20 @@ from heronshim.core.codec.link import (
     encode_credit_request,
     encode_hello,
 )
+from heronshim.core.codec.master import (
+    command_to_bytes,
+    heartbeat_to_bytes,
+    register_to_bytes,
+    reply_from_bytes,
+)
 from heronshim.core.codec.metrics import metrics_from_bytes
 from heronshim.core.codec.plan import physical_plan_to_bytes
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEventKind
 from heronshim.core.io.sockets import dealer
+from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.tokens import process_token
+from heronshim.core.master.messages import Command, CommandKind, StmgrHeartbeat, StmgrRegister
 from heronshim.core.plan.physical import (
     ContainerPlan,
     PackingPlan,
@@ -36,6 +46,7 @@ from heronshim.core.plan.physical import (
     Resources,
     TopologyState,
 )
+from heronshim.core.plan.records import ExecutionState
 from heronshim.core.plan.topology import (
     METRICSMGR_TASK,
     Component,
@@ -46,6 +57,8 @@ from heronshim.core.plan.topology import (
     OutputStream,
     Topology,
 )
+from heronshim.core.plugins.file_state import FileStateManager
+from heronshim.core.spi.scheduler import Launch
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ErrorCode
@@ -55,6 +68,13 @@ TOPOLOGY_ID = "words-1"
 DEADLINE_S = 60.0
 GROWTH_BYTES_MAX = 192 << 20
 """The goal is 256 MB over the base. One frame of 64 MB is three times there: read, held, sent."""
+ROLES = {
+    "stmgr": Role.STMGR,
+    "metricsmgr": Role.METRICSMGR,
+    "tmaster-sink": Role.METRICSMGR,
+    "client": Role.CLIENT,
+}
+"""By the beginning of a process's name; others are instances."""
 PROBE = b"\xff"
 """Payload of a heartbeat that cannot be read: it ends a link that still stands."""
 
@@ -86,15 +106,20 @@ def packing() -> PackingPlan:
 
 
 def hello_of(process: str, incarnation: int = 1, attempt: int = 1, **other: Any) -> Hello:
-    """Return a good hello of an instance of one task; `other` makes it wrong."""
+    """Return a good hello of a process of that name; `other` makes it wrong."""
+    kind, _, number = process.rpartition("-")
     values: dict[str, Any] = {
         "topology_id": TOPOLOGY_ID,
-        "role": Role.INSTANCE,
+        "role": ROLES.get(kind, Role.INSTANCE),
         "token": process_token(SECRET, TOPOLOGY_ID, process, incarnation),
         **other,
     }
     if values["role"] is Role.INSTANCE:
-        values.setdefault("tasks", (int(process.rpartition("-")[2]),))
+        values.setdefault("tasks", (int(number),))
+    elif values["role"] is not Role.CLIENT and number.isdecimal():
+        values.setdefault("container", int(number))
+    if kind == "metricsmgr":
+        values.setdefault("tasks", (METRICSMGR_TASK,))
     return Hello(process=process, incarnation=incarnation, attempt=attempt, **values)
 
 
@@ -139,9 +164,19 @@ class Daemon:
     def __init__(self, folder: Path, argv: list[str], start: ChildStart) -> None:
         self.path = folder / "s"
         self.endpoint = start.endpoint
+        of_container = start.container > 0
+        self.rogue = "rogue-3" if of_container else "stmgr-3"
+        """A process that may join, and attacks."""
+        python_path = f"{folder / 'plugin'}:{os.environ.get('PYTHONPATH', '')}"
         self.log_path = folder / "log"
         with self.log_path.open("wb") as log:
-            self.process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONPATH": python_path},
+            )
         assert self.process.stdin is not None
         self.process.stdin.write(start.to_json().encode())
         self.process.stdin.close()
@@ -206,12 +241,32 @@ class Daemon:
         finally:
             peer.close(0)
 
+    def refused(self, **other: Any) -> ErrorCode:
+        """Return the code that a hello of the rogue gets."""
+        process = other.pop("process", self.rogue)
+        self.attempts += 1
+        hello = hello_of(process, **{"attempt": self.attempts, **other})
+        code, message = self.refusal(head(Kind.HELLO, 0), encode_hello(hello))
+        assert message
+        return code
+
+    def counted(self, name: str, at_least: float) -> None:
+        """Wait until the process has reported that it counted so much."""
+        sums = self.peers.sums
+        self.peers.wait(lambda: sums.get(name, 0) >= at_least, f"{name} {at_least}")
+
     def attack(
-        self, process: str, *frames: list[bytes], numbered: bool = True, **other: Any
+        self,
+        process: str,
+        *frames: list[bytes],
+        numbered: bool = True,
+        probed: bool = True,
+        **other: Any,
     ) -> ErrorCode | None:
         """Join as a process, send frames; return how the first bad one was refused, or None.
 
-        Frames get the sequence numbers that are due, unless they are `numbered` False.
+        Frames get the sequence numbers that are due, unless they are `numbered` False. A last
+        frame that ends any link shows that none was refused, unless `probed` is False.
         """
         self.attempts += 1
         peer = self.peer()
@@ -220,7 +275,8 @@ class Daemon:
             peer.send_multipart([head(Kind.HELLO, 0), encode_hello(good)])
             header, payload = peer.recv_multipart()
             assert HEADER.unpack(header)[1] == Kind.HELLO_ACK, decode_error(payload)
-            for sequence, parts in enumerate([*frames, [head(Kind.HEARTBEAT), PROBE]], 1):
+            probe = [[head(Kind.HEARTBEAT), PROBE]] if probed else []
+            for sequence, parts in enumerate([*frames, *probe], 1):
                 peer.send_multipart(with_sequence(parts, sequence) if numbered else parts)
             code, message = self.answer(peer)
             assert message
@@ -233,6 +289,59 @@ class Daemon:
         self.process.terminate()
         assert self.process.wait(DEADLINE_S) == 0, self.log()
         self.context.destroy(linger=0)
+
+
+SCHEDULER = """
+class IdleScheduler:
+    def __init__(self, launch):
+        pass
+    def add_containers(self, plans, launch):
+        pass
+    def restart(self, ids):
+        pass
+"""
+"""A plugin that starts nothing, found by its entry point."""
+
+
+class Installation:
+    """A folder with secret, scheduler and state of a topology that was submitted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        secret = folder / "secret"
+        secret.touch(mode=0o600)
+        secret.write_text(SECRET.hex())
+        (folder / "state").mkdir(mode=0o700)
+        metadata = folder / "plugin" / "idle-1.dist-info"
+        metadata.mkdir(parents=True)
+        (folder / "plugin" / "idle_scheduler.py").write_text(SCHEDULER)
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: idle\nVersion: 1\n")
+        points = "[heronshim.schedulers]\nidle = idle_scheduler:IdleScheduler\n"
+        (metadata / "entry_points.txt").write_text(points)
+        self.launch = Launch(
+            topology="words",
+            topology_id=TOPOLOGY_ID,
+            work_dir=str(folder),
+            socket_dir=str(folder),
+            secret_path=str(folder / "secret"),
+            python=sys.executable,
+            state_manager="file",
+            state_options={"root": str(folder / "state")},
+            scheduler="idle",
+        )
+        self.manager = FileStateManager(self.launch.state_options)
+        self.state = TopologyNodes(self.manager, "words")
+        submitted = ExecutionState("words", TOPOLOGY_ID, 1, "me", "idle")
+        self.state.create(topology(), packing(), submitted)
+
+    def start(self, container: int, process: str, kind: str) -> Daemon:
+        """Start an engine process that listens."""
+        start = ChildStart(
+            self.launch, container, process, 1, process_token(SECRET, TOPOLOGY_ID, process, 1),
+            f"ipc://{self.folder}/s", packing().containers[0] if container else None,
+        )  # fmt: skip
+        argv = [sys.executable, "-m", f"heronshim.core.daemons.{kind}"]
+        return Daemon(self.folder, argv, start)
 
 
 class Peers(threading.Thread):
@@ -312,9 +421,7 @@ class StmgrPeers(Peers):
         self._planned = False
         self.source = self.link(hello_of("line-1"))
         self.target_link = self.link(hello_of("split-2"))
-        self.metricsmgr = self.link(
-            hello_of("metricsmgr-1", role=Role.METRICSMGR, tasks=(METRICSMGR_TASK,))
-        )
+        self.metricsmgr = self.link(hello_of("metricsmgr-1"))
         self.start()
 
     def turn(self) -> None:
@@ -346,6 +453,41 @@ class StmgrPeers(Peers):
         elif kind == Kind.OUTCOMES:
             assert payload == b"batch"
             self.done += 1
+        elif kind == Kind.METRICS and link is self.metricsmgr:
+            self.report(payload)
+
+
+class MasterPeers(Peers):
+    """A stream manager, a metrics manager, and a client that asks for the status."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__(daemon)
+        self._asked = 0
+        self._registered = False
+        self.stmgr = self.link(hello_of("stmgr-1"))
+        self.metricsmgr = self.link(hello_of("metricsmgr-0"))
+        self.client = self.link(hello_of("client-00000001"))
+        self.start()
+
+    def turn(self) -> None:
+        if self.stmgr.up and not self._registered:
+            register = StmgrRegister(1, "here", "ipc://nowhere", os.getpid(), 1)
+            self._registered = self.stmgr.send(Kind.STMGR_REGISTER, register_to_bytes(register))
+        if self.client.up and self._asked == self.done:
+            self._asked += 1
+            command = Command(f"status-{self._asked}", CommandKind.STATUS)
+            self.client.send(Kind.COMMAND, command_to_bytes(command))
+
+    def on_frame(self, link: DealerLink, kind: int, payload: bytes) -> None:
+        if kind == Kind.COMMAND_REPLY:
+            reply = reply_from_bytes(payload, "words")
+            if not reply.request_id.startswith("status-"):
+                return
+            assert reply.ok
+            self.done += 1
+            if self._registered:
+                beat = StmgrHeartbeat(1, 1, (1, 2))
+                self.stmgr.send(Kind.STMGR_HEARTBEAT, heartbeat_to_bytes(beat))
         elif kind == Kind.METRICS and link is self.metricsmgr:
             self.report(payload)
 

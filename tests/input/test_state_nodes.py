@@ -19,16 +19,10 @@ from typing import Any
 
 import pytest
 
-from heronshim.core.io.child import ChildStart
 from heronshim.core.io.event_file import EVENTS_FILE, read_last_events
-from heronshim.core.io.state_layout import TopologyNodes
-from heronshim.core.io.tokens import process_token
-from heronshim.core.plan.records import ExecutionState
 from heronshim.core.plugins import node_file
-from heronshim.core.plugins.file_state import FileStateManager
 from heronshim.core.plugins.node_file import StoredNode
-from heronshim.core.spi.scheduler import Launch
-from tests.input.peers import SECRET, TOPOLOGY_ID, packing, topology
+from tests.input.peers import Installation
 
 pytestmark = pytest.mark.system
 DEADLINE_S = 60.0
@@ -46,49 +40,22 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-class Master:
+class Master(Installation):
     """A TMaster alone with its state."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        secret = folder / "secret"
-        secret.touch(mode=0o600)
-        secret.write_text(SECRET.hex())
-        (folder / "state").mkdir(mode=0o700)
+        super().__init__(folder)
         (folder / "container-0").mkdir()
-        self.launch = Launch(
-            topology="words",
-            topology_id=TOPOLOGY_ID,
-            work_dir=str(folder),
-            socket_dir=str(folder),
-            secret_path=str(secret),
-            python=sys.executable,
-            state_manager="file",
-            state_options={"root": str(folder / "state")},
-        )
-        self.manager = FileStateManager(self.launch.state_options)
-        self.state = TopologyNodes(self.manager, "words")
-        self.state.create(
-            topology(), packing(), ExecutionState("words", TOPOLOGY_ID, 1, "me", "local")
-        )
         self.process: subprocess.Popen[bytes] | None = None
 
     def file(self, node: str) -> Path:
         return self.folder / "state" / "topologies" / "words" / node / ".node"
 
-    def start(self) -> None:
-        token = process_token(SECRET, TOPOLOGY_ID, "tmaster", 1)
-        endpoint = f"ipc://{self.folder}/m"
-        start = ChildStart(self.launch, 0, "tmaster", 1, token, endpoint, None)
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "heronshim.core.daemons.tmaster"],
-                stdin=subprocess.PIPE,
-                stderr=log,
-            )
-        assert self.process.stdin is not None
-        self.process.stdin.write(start.to_json().encode())
-        self.process.stdin.close()
+    def lead(self) -> None:
+        """Start it; its log begins anew."""
+        daemon = self.start(0, "tmaster", "tmaster")
+        daemon.context.destroy()
+        self.process = daemon.process
 
     def log(self) -> str:
         return (self.folder / "log").read_text()
@@ -164,14 +131,14 @@ def damaged_in_turn(master: Master, node: str, damages: Iterable[str]) -> None:
         assert damaged != whole
         write_whole(master.file(node), damaged)
         if number == 1:
-            master.start()
+            master.lead()
         master.wait(lambda: len(master.causes()) == number, damage)  # noqa: B023 - called at once
 
 
 def test_missing_plans_are_waited_for(master: Master) -> None:
     kept = {node: master.file(node).read_bytes() for node in SUBMITTED}
     master.state.remove()
-    master.start()
+    master.lead()
     master.wait_log("event=tmaster_waits")
     assert 'no topology named "words"' in master.causes()[0]
     # A node after the other comes back.
@@ -193,7 +160,7 @@ def test_what_is_no_file_is_named_and_not_waited_on(master: Master, kind: str) -
         os.mkfifo(file)
     else:
         file.symlink_to(kept)
-    master.start()
+    master.lead()
     master.wait_log("event=tmaster_waits")
     assert str(file) in master.causes()[0]
     if kind == "a folder":
@@ -205,7 +172,7 @@ def test_what_is_no_file_is_named_and_not_waited_on(master: Master, kind: str) -
 
 def test_damaged_epoch_is_never_guessed(master: Master) -> None:
     """A new leader with an old epoch would be refused by all for ever: a person decides."""
-    master.start()
+    master.lead()
     master.wait_log("event=leader ")
     master.stop()
     whole = master.file("tmaster.epoch").read_bytes()
@@ -235,7 +202,7 @@ def test_damaged_leaders_node_is_replaced_or_waited_for(
     file.parent.mkdir(mode=0o700)
     of_a_dead_session = StoredNode(b"somewhere", 1, 7, 1 << 40)
     file.write_bytes(DAMAGES[damage](node_file.to_bytes(of_a_dead_session)))
-    master.start()
+    master.lead()
     master.wait_log(answer)
     if damage == "a newer format":
         assert "upgrade heronshim" in master.causes()[0]
@@ -247,7 +214,7 @@ def test_damaged_physical_plan_keeps_nobody_from_leading(master: Master, damage:
     file = master.file("physical_plan")
     file.parent.mkdir(mode=0o700)
     file.write_bytes(DAMAGES[damage](node_file.to_bytes(StoredNode(b"\x08\x01" * 30, 3, 7))))
-    master.start()
+    master.lead()
     master.wait_log("event=leader ")
     master.wait_log("event=stored_plan_unreadable")
     master.stop()

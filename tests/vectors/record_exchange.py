@@ -48,7 +48,8 @@ from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import HEADER, PROTOCOL_VERSION, Kind
 from heronshim.core.stream.link import Bye, Hello, Role
 from heronshim.instance.clock import Clock
-from heronshim.instance.runtime import Identity, InstanceRuntime
+from heronshim.instance.identity import Identity
+from heronshim.instance.runtime import InstanceRuntime
 from heronshim.wire.v1 import data_pb2, link_pb2, metrics_pb2, plan_pb2
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -27,7 +27,8 @@ from heronshim.core.plan.topology import (
 )
 from heronshim.core.stream.frame import Kind
 from heronshim.instance.clock import Clock
-from heronshim.instance.runtime import Identity, InstanceRuntime
+from heronshim.instance.identity import Identity
+from heronshim.instance.runtime import InstanceRuntime
 
 VECTORS = json.loads((Path(__file__).parent / "trees.json").read_text())["emits"]
 JOIN, LINES = 1, 2

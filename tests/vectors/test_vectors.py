@@ -32,8 +32,9 @@ from heronshim.core.stream.forwarding import Forwarder
 from heronshim.core.stream.frame import HEADER, Kind
 from heronshim.errors import ErrorCode, RemoteProtocolError
 from heronshim.instance.clock import Clock
+from heronshim.instance.identity import Identity
 from heronshim.instance.outcomes import OutcomeBuffer
-from heronshim.instance.runtime import Identity, InstanceRuntime
+from heronshim.instance.runtime import InstanceRuntime
 from heronshim.wire.v1 import data_pb2, link_pb2, master_pb2, metrics_pb2, plan_pb2
 
 FOLDER = Path(__file__).parent
@@ -370,11 +371,9 @@ class Listener:
         admit = partial(StreamManager._admit, manager)
         self.links = manager._links = RouterLinks(self.socket, SECRET, TOPOLOGY, admit)
         manager._forwarder = Forwarder(lambda *_: True, len)
-        self._on_control = partial(StreamManager._on_control, manager)
-
-    def read(self) -> None:
-        while (frame := self.links.receive(1)) is not None:
-            self._on_control(frame, 1)
+        manager._on_control = partial(StreamManager._on_control, manager)
+        manager._on_links_changed = lambda: None
+        self.read = partial(StreamManager._read_router, manager, 1)
 
 
 @pytest.fixture

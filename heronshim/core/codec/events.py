@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from math import isfinite
 
-from heronshim.core.codec.reading import required_text
+from heronshim.core.codec.reading import required_text, short_text
 from heronshim.core.spi.events import EventRecord
 from heronshim.errors import RemoteProtocolError
 from heronshim.wire.v1 import metrics_pb2 as wire
 
-NAME_CHARACTERS_MAX = 200
-"""Of an id, process, host or component."""
 NUMBERS_MAX = 32
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,63}")
 
@@ -47,27 +45,20 @@ def event_from_message(message: wire.EventReport, field: str) -> EventRecord:
         raise RemoteProtocolError(msg)
     numbers = dict(message.numbers)
     for name, value in numbers.items():
-        _short(name, f"{field}.numbers")
+        short_text(name, f"{field}.numbers")
         if not isfinite(value):
             msg = f'{field}.numbers["{name}"] is {value}; expected a finite number'
             raise RemoteProtocolError(msg)
     return EventRecord(
-        id=_short(required_text(message.id, f"{field}.id"), f"{field}.id"),
+        id=short_text(required_text(message.id, f"{field}.id"), f"{field}.id"),
         time_ms=message.time_ms,
         kind=message.kind,
-        process=_short(message.process, f"{field}.process"),
+        process=short_text(message.process, f"{field}.process"),
         container=message.container,
-        host=_short(message.host, f"{field}.host"),
-        component=_short(message.component, f"{field}.component"),
+        host=short_text(message.host, f"{field}.host"),
+        component=short_text(message.component, f"{field}.component"),
         task=message.task,
         cause=message.cause,
         detail=message.detail,
         numbers=numbers,
     )
-
-
-def _short(text: str, field: str) -> str:
-    if len(text) > NAME_CHARACTERS_MAX:
-        msg = f"{field} has {len(text)} characters; at most {NAME_CHARACTERS_MAX} fit"
-        raise RemoteProtocolError(msg)
-    return text

@@ -18,6 +18,7 @@ from heronshim.core.codec.reading import (
     positive,
     required_text,
     serialize,
+    short_text,
 )
 from heronshim.core.master.messages import (
     Command,
@@ -130,11 +131,13 @@ def command_from_bytes(data: bytes) -> Command:
     """Return the command in a serialized wire.v1.Command.
 
     Raises:
-        RemoteProtocolError: damaged bytes, no request id, or an unknown kind.
+        RemoteProtocolError: damaged bytes, no request id or a long one, or an unknown kind.
     """
     message = parse(wire.Command, data, CONTROL_BYTES_MAX)
     return Command(
-        request_id=required_text(message.request_id, "Command.request_id"),
+        request_id=short_text(
+            required_text(message.request_id, "Command.request_id"), "Command.request_id"
+        ),
         kind=_COMMANDS.member(message.kind, "Command.kind"),
         container=message.container,
         component=message.component,
@@ -182,7 +185,10 @@ def reply_from_bytes(data: bytes, topology: str) -> CommandReply:
         code=_error_code(message.code),
         status=status,
         metrics=metrics,
-        errors=tuple(error_from_message(error) for error in message.errors),
+        errors=tuple(
+            error_from_message(error, f"CommandReply.errors[{index}]")
+            for index, error in enumerate(message.errors)
+        ),
         events=tuple(
             event_from_message(event, f"CommandReply.events[{index}]")
             for index, event in enumerate(message.events)

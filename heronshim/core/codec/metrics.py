@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from heronshim.core.codec.events import event_from_message, event_to_message
-from heronshim.core.codec.reading import parse, required_text, serialize
+from heronshim.core.codec.reading import parse, required_text, serialize, short_text
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord, TaskRecord
 from heronshim.core.stream.frame import METRICS_BYTES_MAX
 from heronshim.core.stream.histogram import BUCKET_MAX
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _Values = tuple[dict[str, float], dict[str, float], dict[str, float]]
 """Sums, gauges, maxima."""
+METRIC_NAME_CHARACTERS_MAX = 500
+"""Such as execute_count/<component>/<stream>, both with 128 characters at most."""
 
 
 def metrics_to_bytes(record: MetricsRecord) -> bytes:
@@ -64,7 +66,7 @@ def metrics_from_message(
     sums, gauges, maxima = _values_from_messages(message.values, f"{field}.values")
     return MetricsRecord(
         topology=topology,
-        process=required_text(message.process, f"{field}.process"),
+        process=_name(message.process, f"{field}.process"),
         container=message.container,
         time_ms=message.time_ms,
         interval_ms=message.interval_ms,
@@ -77,7 +79,10 @@ def metrics_from_message(
         sums=sums,
         gauges=gauges,
         maxima=maxima,
-        errors=tuple(error_from_message(error) for error in message.errors),
+        errors=tuple(
+            error_from_message(error, f"{field}.errors[{index}]")
+            for index, error in enumerate(message.errors)
+        ),
         events=tuple(
             event_from_message(event, f"{field}.events[{index}]")
             for index, event in enumerate(message.events)
@@ -110,12 +115,12 @@ def task_from_message(message: wire.TaskMetrics, field: str) -> TaskRecord:
     sums, gauges, maxima = _values_from_messages(message.values, f"{field}.values")
     return TaskRecord(
         task=message.task,
-        component=message.component,
+        component=short_text(message.component, f"{field}.component"),
         sums=sums,
         gauges=gauges,
         maxima=maxima,
         histograms={
-            required_text(item.name, f"{field}.histograms[{index}].name"): _counts(
+            _metric_name(item.name, f"{field}.histograms[{index}].name"): _counts(
                 item, f"{field}.histograms[{index}]"
             )
             for index, item in enumerate(message.histograms)
@@ -140,21 +145,33 @@ def error_to_message(error: ErrorRecord) -> wire.ErrorReport:
     )
 
 
-def error_from_message(message: wire.ErrorReport) -> ErrorRecord:
-    """Return an error's record."""
+def error_from_message(message: wire.ErrorReport, field: str) -> ErrorRecord:
+    """Return an error's record; `field` begins the messages of errors.
+
+    Raises:
+        RemoteProtocolError: a name is too long.
+    """
     return ErrorRecord(
         time_ms=message.time_ms,
         task=message.task,
-        component=message.component,
+        component=short_text(message.component, f"{field}.component"),
         message=message.message,
         detail=message.detail,
         count=message.count,
-        fingerprint=message.fingerprint,
+        fingerprint=short_text(message.fingerprint, f"{field}.fingerprint"),
         first_ms=message.first_ms,
         in_hand=message.in_hand,
-        process=message.process,
-        host=message.host,
+        process=short_text(message.process, f"{field}.process"),
+        host=short_text(message.host, f"{field}.host"),
     )
+
+
+def _name(text: str, field: str) -> str:
+    return short_text(required_text(text, field), field)
+
+
+def _metric_name(text: str, field: str) -> str:
+    return short_text(required_text(text, field), field, METRIC_NAME_CHARACTERS_MAX)
 
 
 def _values_to_messages(
@@ -181,7 +198,7 @@ def _values_from_messages(messages: Iterable[wire.NamedValue], field: str) -> _V
         wire.MERGE_MAX: maxima,
     }
     for index, message in enumerate(messages):
-        name = required_text(message.name, f"{field}[{index}].name")
+        name = _metric_name(message.name, f"{field}[{index}].name")
         target = targets.get(message.merge)
         if target is None:
             msg = (

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NO_LIMIT = 1 << 62
+NAME_CHARACTERS_MAX = 200
+"""Of an id, process, host or component; components have 128 at most."""
 AnyMessage = TypeVar("AnyMessage", bound=Message)
 Member = TypeVar("Member", bound=StrEnum)
 
@@ -90,6 +92,18 @@ def required_text(value: str, field: str) -> str:
     """
     if not value:
         msg = f"{field} is missing; expected text"
+        raise RemoteProtocolError(msg)
+    return value
+
+
+def short_text(value: str, field: str, characters_max: int = NAME_CHARACTERS_MAX) -> str:
+    """Return `value`, which is kept for long.
+
+    Raises:
+        RemoteProtocolError: it has more characters than fit.
+    """
+    if len(value) > characters_max:
+        msg = f"{field} has {len(value)} characters; at most {characters_max} fit"
         raise RemoteProtocolError(msg)
     return value
 

@@ -23,7 +23,7 @@ from heronshim.core.codec.link import (
 from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes, physical_plan_to_bytes
-from heronshim.core.daemons.stmgr_admission import admit
+from heronshim.core.daemons.stmgr_admission import admit, sources_of
 from heronshim.core.daemons.stmgr_losses import StmgrLosses
 from heronshim.core.daemons.stmgr_pressure import StmgrPressure
 from heronshim.core.io.child import ChildStart
@@ -82,7 +82,11 @@ class StreamManager:
         self._context, self._poller = around.context, around.poller
         self._now_ns, self._wall_ms = around.now_ns, around.wall_ms
         self._router = router(self._context)
-        self._links = RouterLinks(self._router, self._secret, launch.topology_id, self._admit)
+        self._peer_tasks: dict[int, tuple[int, ...]] = {}
+        self._links = RouterLinks(
+            self._router, self._secret, launch.topology_id, self._admit,
+            lambda hello: sources_of(hello, self._peer_tasks),
+        )  # fmt: skip
         self._links.bind(start.endpoint)
         self._poller.register(self._router, zmq.POLLIN)
         self._poller.register(self._links.connections.monitor, zmq.POLLIN)
@@ -93,7 +97,6 @@ class StreamManager:
         }
         self._inbound: dict[int, InboundLink] = {}
         self._peers: dict[int, DealerLink] = {}
-        self._peer_tasks: dict[int, tuple[int, ...]] = {}
         self._forwarder = Forwarder(self._send, len)
         self._plan: PhysicalPlan | None = None
         self._plan_bytes = b""
@@ -174,40 +177,38 @@ class StreamManager:
             frame = receive(now_ns)
             if frame is None:
                 break
-            if frame.kind in (Kind.DATA, Kind.BARRIER):
-                forwarder.on_data(
-                    frame.link.number, frame.kind, frame.destination, frame.source,
-                    frame.payload, now_ns,
-                )  # fmt: skip
-            elif frame.kind == Kind.OUTCOMES:
-                forwarder.on_outcomes(frame.destination, frame.source, frame.payload)
-            else:
-                self._on_control(frame, now_ns)
+            try:
+                if frame.kind in (Kind.DATA, Kind.BARRIER):
+                    forwarder.on_data(
+                        frame.link.number, frame.kind, frame.destination, frame.source,
+                        frame.payload, now_ns,
+                    )  # fmt: skip
+                elif frame.kind == Kind.OUTCOMES:
+                    forwarder.on_outcomes(frame.destination, frame.source, frame.payload)
+                else:
+                    self._on_control(frame, now_ns)
+            except RemoteProtocolError as error:
+                self._links.refuse(frame.link, error.code, str(error))
         if self._links.joined or self._links.ended:
             self._on_links_changed()
 
     def _on_control(self, frame: InboundFrame, now_ns: int) -> None:
         link, payload = frame.link, frame.payload.buffer
-        try:
-            if frame.kind == Kind.CREDIT:
-                self._forwarder.on_credit(link.number, decode_credit(payload), now_ns)
-            elif frame.kind == Kind.CREDIT_REQUEST:
-                self._forwarder.on_credit_request(
-                    link.number, decode_credit_request(payload), now_ns
-                )
-            elif frame.kind == Kind.METRICS:
-                self._forwarder.on_metrics(frame.source, frame.payload)
-            elif frame.kind == Kind.BACK_PRESSURE and link.hello.role is Role.STMGR:
-                self._pressure.hear(link.number, payload, now_ns)
-            elif frame.kind == Kind.LOSS_NOTICE:
-                self._losses.on_notice(link, payload)
-            elif frame.kind == Kind.LOSS_NOTICE_ACK:
-                self._losses.on_ack(link.hello.process, payload)
-            else:
-                msg = f"a stream manager does not take frames of kind {frame.kind}"
-                raise RemoteProtocolError(msg, ErrorCode.KIND)
-        except RemoteProtocolError as error:
-            self._links.refuse(link, error.code, str(error))
+        if frame.kind == Kind.CREDIT:
+            self._forwarder.on_credit(link.number, decode_credit(payload), now_ns)
+        elif frame.kind == Kind.CREDIT_REQUEST:
+            self._forwarder.on_credit_request(link.number, decode_credit_request(payload), now_ns)
+        elif frame.kind == Kind.METRICS:
+            self._forwarder.on_metrics(frame.source, frame.payload)
+        elif frame.kind == Kind.BACK_PRESSURE and link.hello.role is Role.STMGR:
+            self._pressure.hear(link.number, payload, now_ns)
+        elif frame.kind == Kind.LOSS_NOTICE:
+            self._losses.on_notice(link, payload)
+        elif frame.kind == Kind.LOSS_NOTICE_ACK:
+            self._losses.on_ack(link.hello.process, payload)
+        else:
+            msg = f"a stream manager does not take frames of kind {frame.kind}"
+            raise RemoteProtocolError(msg, ErrorCode.KIND)
 
     def _read_peer(self, container: int, peer: DealerLink, now_ns: int) -> None:
         """A peer answers what it was sent; its own data and notices come on its own link."""
@@ -225,7 +226,7 @@ class StreamManager:
                 elif frame.kind == Kind.LOSS_NOTICE_ACK:
                     self._losses.on_ack(container, payload)
             except RemoteProtocolError as error:
-                log_event("WARNING", "bad_frame", peer=container, error=str(error))
+                peer.give_up(str(error), now_ns)
 
     def _on_peer_event(self, container: int, event: LinkEvent) -> None:
         self.replaced |= event.code is ErrorCode.STALE_INCARNATION
@@ -317,6 +318,7 @@ class StreamManager:
         for container in plan.containers:
             if container.id == self._start.container:
                 self._local = {process.id: process.tasks for process in container.processes}
+                self._peer_tasks[container.id] = ()
                 continue
             self._peer_tasks[container.id] = tuple(
                 task for process in container.processes for task in process.tasks
@@ -325,6 +327,7 @@ class StreamManager:
             if peer is None:
                 peer = self._peers[container.id] = self._dealer()
             peer.connect(container.peer_endpoint, now_ns)
+        self._links.renew_sources()
         for link in self._inbound.values():
             if link.hello.role is Role.INSTANCE:
                 self._links.send(link, Kind.PLAN, plan_bytes)
@@ -412,7 +415,6 @@ class StreamManager:
                 if self._plan is None:
                     self._take_stored_plan(now_ns)
             except HeronshimError as error:
-                # Told once: a damaged node stays so until a person mends it.
                 if str(error) != self._state_failure:
                     self._state_failure = str(error)
                     log_event("ERROR", "state_failed", error=error)

@@ -1,15 +1,28 @@
-"""Who may connect to a stream manager."""
+"""Who may connect to a stream manager, and for which tasks each may send."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.router_links import own_tasks
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ErrorCode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+def sources_of(hello: Hello, peer_tasks: Mapping[int, tuple[int, ...]]) -> frozenset[int] | None:
+    """Return the tasks whose frames may come from whoever said this hello; None: not known yet.
+
+    An instance sends those of its own tasks, another stream manager passes on those of its
+    container; `peer_tasks` has them of each container of the plan but this one, which has no peer
+    here, and is empty before the first plan.
+    """
+    if hello.role is Role.STMGR:
+        return frozenset(peer_tasks.get(hello.container, ())) if peer_tasks else None
+    return own_tasks(hello)
 
 
 def admit(

@@ -230,6 +230,10 @@ class DealerLink:
         self.connect("", now_ns)
         self._events.clear()
 
+    def give_up(self, cause: str, now_ns: int) -> None:
+        """The owner cannot read a frame: end this link; another one comes after the back-off."""
+        self._fail(cause, now_ns)
+
     def next_deadline_ns(self) -> int:
         """Return when `tick` has something to do."""
         return self._deadline_ns

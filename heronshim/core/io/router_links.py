@@ -47,6 +47,11 @@ PROCESSES_KEPT = 100_000
 """Processes whose newest attempt is remembered; each command of a person is one."""
 
 
+def own_tasks(hello: Hello) -> frozenset[int] | None:
+    """Return the tasks that an instance speaks for; None for others, which pass frames on."""
+    return frozenset(hello.tasks) if hello.role is Role.INSTANCE else None
+
+
 @dataclass(slots=True)
 class InboundLink:
     """One verified connection."""
@@ -58,8 +63,8 @@ class InboundLink:
     hello: Hello
     connection: Connection | None
     """None when the transport does not tell."""
-    sources: frozenset[int]
-    """Tasks that an instance speaks for; none of other peers, which pass frames on."""
+    sources: frozenset[int] | None
+    """Tasks whose frames may come here; None: any."""
     watch: SequenceWatch = field(default_factory=SequenceWatch)
     sent: int = 0
     """Sequence number of the last frame sent."""
@@ -98,16 +103,19 @@ class RouterLinks:
         secret: bytes,
         topology_id: str,
         admit: Callable[[Hello], tuple[ErrorCode, str] | None],
+        sources: Callable[[Hello], frozenset[int] | None] = own_tasks,
     ) -> None:
         """Take a socket that is not bound yet.
 
-        `admit` judges a hello whose token is right: None, or why it is refused.
+        `admit` judges a hello whose token is right: None, or why it is refused. `sources` says
+        whose frames may come from whoever said it; None: anyone's.
         """
         self._socket = socket
         self.connections = Connections(socket)
         self._secret = secret
         self._topology_id = topology_id
         self._admit = admit
+        self._sources = sources
         self._by_identity: dict[bytes, InboundLink] = {}
         self._newest: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """(incarnation, attempt) of each process's last good hello."""
@@ -153,6 +161,11 @@ class RouterLinks:
             "foreign_source_count": self.foreign_source_count,
             "closed_connection_count": self.connections.closed_count,
         }
+
+    def renew_sources(self) -> None:
+        """Ask anew whose frames may come on each link: the plan is another one."""
+        for link in self._by_identity.values():
+            link.sources = self._sources(link.hello)
 
     def of_process(self, process: str) -> InboundLink | None:
         """Return the link of a process, if it has one."""
@@ -273,7 +286,7 @@ class RouterLinks:
         link.heard_ns = now_ns
         try:
             self._take(link, kind, sequence, payload)
-            if link.sources and source not in link.sources and kind in _OF_A_TASK:
+            if link.sources is not None and source not in link.sources and kind in _OF_A_TASK:
                 self._raise_foreign(link, source)
         except RemoteProtocolError as error:
             self.refuse(link, error.code, str(error))
@@ -298,7 +311,7 @@ class RouterLinks:
     def _raise_foreign(self, link: InboundLink, source: int) -> NoReturn:
         """A process speaks for a task that is not its own: nothing it says counts any more."""
         self.foreign_source_count += 1
-        own = ", ".join(map(str, link.hello.tasks))
+        own = ", ".join(map(str, sorted(link.sources or ()))) or "none"
         msg = f'"{link.hello.process}" sent a frame of task {source}; its tasks are {own}'
         raise RemoteProtocolError(msg, ErrorCode.TASK)
 
@@ -333,7 +346,7 @@ class RouterLinks:
         connection = self.connections.of(payload, now_ns)
         if connection is not None:
             self.connections.keep(connection, identity)
-        sources = frozenset(hello.tasks if hello.role is Role.INSTANCE else ())
+        sources = self._sources(hello)
         link = InboundLink(self._numbers, identity, hello, connection, sources, heard_ns=now_ns)
         self._remember(hello)
         self._by_identity[identity] = self._by_process[hello.process] = link

@@ -7,11 +7,10 @@ import os
 import zmq
 
 from heronshim.core.io.socket_files import SOCKET_PATH_MAX, socket_folder, socket_path
+from heronshim.core.stream.frame import FRAME_BYTES_MAX
 
-__all__ = ["SOCKET_PATH_MAX", "dealer", "router", "socket_folder", "socket_path"]
+__all__ = ["FRAME_BYTES_MAX", "SOCKET_PATH_MAX", "dealer", "router", "socket_folder", "socket_path"]
 
-FRAME_BYTES_MAX = 64 << 20
-"""Largest payload of one frame: room for one 32 MB batch and its columns."""
 BYE_LINGER_MS = 100
 """How long a socket that was closed after a bye may take to get it out."""
 BYE_TIMEOUT_NS = 250_000_000

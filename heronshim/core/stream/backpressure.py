@@ -105,6 +105,10 @@ class InitiatorWatch:
         return BackPressure(task, active, duration_ns // NS_PER_MS)
 
 
+LEASES_MAX = 1000
+"""Announcements that are kept; more of them pause nobody more."""
+
+
 class PressureLeases:
     """Initiators that others announced, until they end, are not repeated, or their link ends."""
 
@@ -113,10 +117,10 @@ class PressureLeases:
 
     def hear(self, link: int, said: BackPressure, now_ns: int) -> None:
         """An announcement came on a link (a small integer)."""
-        if said.active:
-            self._until_ns[link, said.task] = now_ns + LEASE_NS
-        else:
+        if not said.active:
             self._until_ns.pop((link, said.task), None)
+        elif (link, said.task) in self._until_ns or len(self._until_ns) < LEASES_MAX:
+            self._until_ns[link, said.task] = now_ns + LEASE_NS
 
     def on_link_ended(self, link: int) -> list[int]:
         """What its holder announced dies with a link; return those tasks."""

@@ -17,7 +17,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from heronshim.core.stream.frame import FRAME_COST_MIN_BYTES, frame_cost_bytes
+from heronshim.core.stream.frame import (
+    FRAME_BYTES_MAX,
+    FRAME_COST_MIN_BYTES,
+    frame_cost_bytes,
+)
+from heronshim.errors import ErrorCode, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +35,11 @@ HISTORY_NS = 500_000_000
 """A window is what was consumed in this time, or in the same time before."""
 KEEPS_UP_NS = 50_000_000
 """A task whose frames are gone sooner keeps up: each sender may have some on the way."""
+OVERDRAFT_BYTES_MAX = WINDOW_BYTES_MAX
+"""What a sender may send to a task without credit before it is refused, while the pool is not
+full. An honest one never does; one that miscounts by a frame loses no tuples for it."""
+CREDIT_BYTES_MAX = WINDOW_BYTES_MAX + FRAME_BYTES_MAX
+"""Most credit that a sender may hold for one task."""
 FRAMES_AHEAD = 2
 """Smallest frames that each sender may have on the way to a task that keeps up."""
 
@@ -60,8 +70,17 @@ class CreditSender:
         return True
 
     def granted(self, task: int, grant_bytes: int) -> None:
-        """Credit came."""
-        self.credit[task] = self.credit.get(task, 0) + grant_bytes
+        """Credit came.
+
+        Raises:
+            RemoteProtocolError: it is more than a window and the largest frame: sent, it would
+                fill the memory of whoever grants it without reading.
+        """
+        total = self.credit.get(task, 0) + grant_bytes
+        if total > CREDIT_BYTES_MAX:
+            msg = f"credit for task {task} is {total} bytes; at most {CREDIT_BYTES_MAX} make sense"
+            raise RemoteProtocolError(msg)
+        self.credit[task] = total
         self._asked.discard(task)
 
     def reset(self, task: int) -> None:
@@ -110,6 +129,20 @@ class _Destination:
     """Whether any such sender is known: it has the window to itself, others the rest."""
 
 
+def check_need(task: int, need_bytes: int) -> None:
+    """Check the cost of a frame that credit is asked for.
+
+    Raises:
+        RemoteProtocolError: no frame may cost so much.
+    """
+    if need_bytes > FRAME_BYTES_MAX:
+        msg = (
+            f"credit of {need_bytes} bytes was asked for a frame to task {task}; "
+            f"a frame has at most {FRAME_BYTES_MAX}"
+        )
+        raise RemoteProtocolError(msg, ErrorCode.TOO_LARGE)
+
+
 class CreditReceiver:
     """Grants credit to senders (small integers that name links) for the tasks behind this hop."""
 
@@ -134,7 +167,12 @@ class CreditReceiver:
         self._grants: dict[int, dict[int, int]] = {}
 
     def on_request(self, sender: int, task: int, need_bytes: int, now_ns: int) -> None:
-        """A sender has not enough credit for its next frame, which costs `need_bytes`."""
+        """A sender has not enough credit for its next frame, which costs `need_bytes`.
+
+        Raises:
+            RemoteProtocolError: no frame may cost so much.
+        """
+        check_need(task, need_bytes)
         destination = self._destination(task, now_ns)
         state = self._sender(destination, sender)
         state.need = max(need_bytes, FRAME_COST_MIN_BYTES)
@@ -146,10 +184,22 @@ class CreditReceiver:
         self._serve_line(task, destination)
 
     def on_frame(self, sender: int, task: int, frame_bytes: int, now_ns: int) -> None:
-        """A frame arrived and waits."""
+        """A frame arrived and waits.
+
+        Raises:
+            RemoteProtocolError: its sender had far too little credit for it; nothing is kept.
+        """
         destination = self._destination(task, now_ns)
         state = self._sender(destination, sender)
         cost_bytes = frame_cost_bytes(frame_bytes)
+        if cost_bytes > state.outstanding and not self._may_overdraw(
+            state.outstanding - cost_bytes
+        ):
+            msg = (
+                f"a frame to task {task} costs {cost_bytes} bytes of credit; of what was granted "
+                f"{state.outstanding} are left, and at most {OVERDRAFT_BYTES_MAX} may be overdrawn"
+            )
+            raise RemoteProtocolError(msg, ErrorCode.CREDIT)
         if not destination.queued:
             destination.busy_since_ns = now_ns
         if destination.extra == sender:
@@ -334,6 +384,9 @@ class CreditReceiver:
             self._note_extra(destination, destination.extra_bytes + missing)
             return missing
         return None
+
+    def _may_overdraw(self, left_bytes: int) -> bool:
+        return left_bytes >= -OVERDRAFT_BYTES_MAX and self.total_queued_bytes() <= self._pool_bytes
 
     def _note_extra(self, destination: _Destination, extra_bytes: int) -> None:
         """What goes beyond a window takes nothing from the pool, which is for all the others."""

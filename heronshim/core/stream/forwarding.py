@@ -11,12 +11,17 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heronshim.core.plan.topology import METRICSMGR_TASK
-from heronshim.core.stream.credit import CreditReceiver, CreditSender
+from heronshim.core.stream.credit import CreditReceiver, CreditSender, check_need
 from heronshim.core.stream.frame import METRICS_BYTES_MAX, Kind, frame_cost_bytes
+from heronshim.errors import RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+OUTCOMES_WAITING_BYTES_MAX = 32 << 20
+"""Outcomes that wait for tasks that have not joined, as frames cost: some million of them."""
+EARLY_TASKS_MAX = 100_000
+"""Tasks of one link that credit is asked for before a plan names them."""
 METRICS_WAITING_BYTES_MAX = 1 << 20
 """Metrics that wait for the metrics manager; the oldest are dropped beyond (design: 1 MB)."""
 
@@ -66,6 +71,8 @@ class Forwarder:
         """Credit to ask for: link -> task -> bytes that wait."""
         self.forwarded_bytes = 0
         self.forwarded_frames = 0
+        self._outcomes_bytes = 0
+        self.outcomes_dropped_count = 0
         self.unknown_task_count = 0
         """Frames for tasks that the plan does not have, dropped."""
         self.metrics_dropped_count = 0
@@ -120,17 +127,21 @@ class Forwarder:
         payload: Any,
         now_ns: int,
     ) -> None:
-        """Forward a data frame or barrier that came on `link`, or let it wait."""
+        """Forward a data frame or barrier that came on `link`, or let it wait.
+
+        Raises:
+            RemoteProtocolError: its sender had no credit for it.
+        """
         if destination not in self._known:
             self.unknown_task_count += 1
             return
+        frame_bytes = self._sizeof(payload)
+        cost_bytes = frame_cost_bytes(frame_bytes)
+        self.receiver.on_frame(link, destination, frame_bytes, now_ns)
         if self._cycles:
             cycle = self._cycles.get(destination)
             if cycle is not None and cycle == self._cycles.get(source):
                 self._round_links.add((link, cycle))
-        frame_bytes = self._sizeof(payload)
-        cost_bytes = frame_cost_bytes(frame_bytes)
-        self.receiver.on_frame(link, destination, frame_bytes, now_ns)
         queue = self._queues.get(destination)
         may_go = not queue and self.sender.may_send(destination, cost_bytes)
         if may_go and self._try(destination, kind, source, payload):
@@ -144,12 +155,21 @@ class Forwarder:
         self._ask(destination)
 
     def on_outcomes(self, destination: int, source: int, payload: Any) -> None:
-        """Forward outcomes; they spend no credit."""
+        """Forward outcomes; they spend no credit.
+
+        Those that wait are bounded all the same: a sender that breaks the rules may make as many
+        as it likes. What is dropped fails by its timeout.
+        """
         if destination not in self._known:
             self.unknown_task_count += 1
             return
         queue = self._queues.get(destination)
         if queue or not self._try(destination, Kind.OUTCOMES, source, payload):
+            held_bytes = frame_cost_bytes(self._sizeof(payload))
+            if self._outcomes_bytes + held_bytes > OUTCOMES_WAITING_BYTES_MAX:
+                self.outcomes_dropped_count += 1
+                return
+            self._outcomes_bytes += held_bytes
             if queue is None:
                 queue = self._queues[destination] = deque()
             queue.append(Waiting(Kind.OUTCOMES, source, payload, 0, 0))
@@ -172,7 +192,11 @@ class Forwarder:
             self.metrics_dropped_count += 1
 
     def on_credit(self, link: int, grants: Iterable[tuple[int, int]], now_ns: int) -> None:
-        """The next hop granted (task, bytes) for tasks behind `link`: send what waits."""
+        """The next hop granted (task, bytes) for tasks behind `link`: send what waits.
+
+        Raises:
+            RemoteProtocolError: it is more than any frame may cost.
+        """
         for task, grant_bytes in grants:
             if self._links.get(task) == link:
                 self.sender.granted(task, grant_bytes)
@@ -183,12 +207,20 @@ class Forwarder:
         """A sender has too little credit for its next frames: (task, bytes of the frame).
 
         A peer may know a newer plan than this side.
+
+        Raises:
+            RemoteProtocolError: no frame may cost so much, or no plan has so many tasks.
         """
         for task, need_bytes in needs:
             if task in self._known:
                 self.receiver.on_request(link, task, need_bytes, now_ns)
             else:
-                self._early_requests.setdefault(link, {})[task] = need_bytes
+                check_need(task, need_bytes)
+                early = self._early_requests.setdefault(link, {})
+                if len(early) >= EARLY_TASKS_MAX:
+                    msg = f"credit was asked for {len(early)} tasks that no plan has, and more"
+                    raise RemoteProtocolError(msg)
+                early[task] = need_bytes
 
     def retry(self, now_ns: int) -> None:
         """Send again what live links did not take. Call it once a turn."""
@@ -214,6 +246,7 @@ class Forwarder:
             "forwarded_frame_count": self.forwarded_frames,
             "unknown_task_count": self.unknown_task_count,
             "metrics_dropped_count": self.metrics_dropped_count,
+            "outcomes_dropped_count": self.outcomes_dropped_count,
             "send_refused_count": self.send_refused_count,
         }
 
@@ -234,7 +267,9 @@ class Forwarder:
             if not self._try(task, frame.kind, frame.source, frame.payload):
                 return
             queue.popleft()
-            if frame.kind != Kind.OUTCOMES:
+            if frame.kind == Kind.OUTCOMES:
+                self._outcomes_bytes -= frame_cost_bytes(self._sizeof(frame.payload))
+            else:
                 self.sender.spend(task, cost_bytes)
                 self.forwarded_bytes += cost_bytes
                 self.receiver.on_consumed(frame.link, task, frame.frame_bytes, now_ns)

@@ -16,6 +16,8 @@ PROTOCOL_VERSION = 1
 HEADER = struct.Struct("<BBHIiiQ")
 FRAME_COST_MIN_BYTES = 1024
 """A frame costs at least this much credit, so that small frames cannot fill a ZeroMQ queue."""
+FRAME_BYTES_MAX = 64 << 20
+"""Largest payload of one frame: room for one 32 MB batch and its columns."""
 CONTROL_BYTES_MAX = 1 << 20
 """Largest payload of a control frame (all but PLAN, DATA, OUTCOMES, METRICS and COMMAND_REPLY):
 100,000 tasks take half of it. Read, 1 MiB of small numbers takes 50 MB (measured)."""

@@ -5,6 +5,7 @@ from google.protobuf import message as _message
 from typing import ClassVar as _ClassVar, Iterable as _Iterable, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+ERROR_CODE_CREDIT: ErrorCode
 ERROR_CODE_FENCED: ErrorCode
 ERROR_CODE_INTERNAL: ErrorCode
 ERROR_CODE_KIND: ErrorCode

@@ -278,6 +278,8 @@ def hello_bytes(**changes: object) -> bytes:
     values = {"topology_id": "words-1", "role": Role.STMGR, "process": "stmgr-1"}
     values |= {"incarnation": 9, "attempt": 1, "tasks": (), **changes}
     values.setdefault("token", process_token(SECRET, "words-1", values["process"], 9))
+    number = str(values["process"]).rpartition("-")[2]
+    values.setdefault("container", int(number) if number.isdecimal() else 0)
     return encode_hello(Hello(**values))
 
 
@@ -437,7 +439,8 @@ def test_sigterm_ends_in_good_order_and_frees_the_leaders_node(installed, runnin
 
 def test_metrics_of_a_manager_are_answered_and_errors_grouped(installed, running, client, context):
     name = "tmaster-sink-1"
-    hello = Hello("words-1", Role.METRICSMGR, name, 1, 0, process_token(SECRET, "words-1", name, 1))
+    token = process_token(SECRET, "words-1", name, 1)
+    hello = Hello("words-1", Role.METRICSMGR, name, 1, 0, token, container=1)
     link = DealerLink(context, hello)
     link.connect(installed.endpoint(), time.monotonic_ns())
     error = ErrorRecord(1, 1, "line", "boom", "trace", 2, "f")

@@ -39,9 +39,10 @@ from heronshim.core.plan.topology import (
 from heronshim.core.spi.metrics_sink import ErrorRecord, MetricsRecord
 from heronshim.core.stream.frame import Kind
 from heronshim.instance.clock import Clock
-from heronshim.instance.runtime import Identity, InstanceRuntime
+from heronshim.instance.identity import Identity
+from heronshim.instance.runtime import InstanceRuntime
 
-GRANT_BYTES = 64 << 20
+GRANT_BYTES = 32 << 20
 SHUFFLE = Grouping(GroupingKind.SHUFFLE)
 ALL = Grouping(GroupingKind.ALL)
 

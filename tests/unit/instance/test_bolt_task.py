@@ -392,7 +392,7 @@ def test_watcher_that_flushes_during_execute_settles_each_row_once(outputs):
         loop.runtimes["b"].on_frame(Kind.DATA, task, source, payload, loop.now_ns)
     runtime = loop.runtimes["b"]
     # A bolt whose output waits is given no input.
-    credit = encode_credit(dict.fromkeys(range(9), 1 << 40))
+    credit = encode_credit(dict.fromkeys(range(9), 1 << 26))
     runtime.on_frame(Kind.CREDIT, 0, 0, credit, loop.now_ns)
     frames: list[Any] = []
     done = threading.Event()

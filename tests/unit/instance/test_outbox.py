@@ -50,7 +50,7 @@ def owner() -> Owner:
 def outbox() -> Outbox:
     outbox = Outbox(500, 32768)
     for task in (TARGET, OTHER):
-        outbox.on_credit(task, 1 << 40, 0)
+        outbox.on_credit(task, 1 << 26, 0)
     return outbox
 
 
@@ -294,7 +294,7 @@ class TestCredit:
 
     def test_unknown_target_gets_one_row_then_more_with_each_frame(self, owner):
         outbox = Outbox(500, 32768)
-        outbox.on_credit(TARGET, 1 << 40, 0)
+        outbox.on_credit(TARGET, 1 << 26, 0)
         batch = open_batch(outbox, owner, known=False)
         batch.rows.extend([["a", number] for number in range(100)])
         outbox.flush(0)
@@ -480,7 +480,7 @@ VALUES = st.recursive(
 @settings(deadline=None, max_examples=60)
 def test_rows_arrive_as_they_were_however_they_are_cut(rows, batch_rows):
     outbox = Outbox(batch_rows, 200)
-    outbox.on_credit(TARGET, 1 << 40, 0)
+    outbox.on_credit(TARGET, 1 << 26, 0)
     owner = Owner()
     batch = open_batch(outbox, owner)
     for row in rows:

@@ -190,7 +190,7 @@ class TestDamage:
     def test_damaged_batches_hold_no_credit(self, loop):
         runtime = loop.runtimes["b"]
         large = b"\xff" * 100_000
-        for _ in range(50):
+        for _ in range(10):
             with pytest.raises(RemoteProtocolError):
                 runtime.on_frame(Kind.DATA, 1, 2, large, 0)
         runtime.on_frame(Kind.CREDIT_REQUEST, 0, 0, encode_credit_request({1: 1024}), 0)
@@ -200,7 +200,7 @@ class TestDamage:
             if kind is Kind.CREDIT
             for _, grant in decode_credit(payload)
         )
-        assert granted >= 50 * 100_000
+        assert granted >= 10 * 100_000
 
     def test_damaged_batch_before_opening_is_reported_and_the_others_run(self):
         loop = make_loop(state=TopologyState.INACTIVE)
@@ -272,7 +272,7 @@ class TestCredit:
             loop.now_ns += 1_000_000
         assert Fast.calls == calls
         assert loop.counts("s")["back_pressure_time_us"] >= 50_000
-        loop.runtimes["s"].on_frame(Kind.CREDIT, 0, 0, encode_credit({1: 1 << 30}), loop.now_ns)
+        loop.runtimes["s"].on_frame(Kind.CREDIT, 0, 0, encode_credit({1: 1 << 26}), loop.now_ns)
         loop.turn()
         loop.turn()
         assert Fast.calls > calls
@@ -306,7 +306,7 @@ class TestCredit:
             held.turn()
         assert len(held.one("b").got) == 2
         for _ in range(300):
-            runtime.on_frame(Kind.CREDIT, 0, 0, encode_credit({2: 1 << 20}), held.now_ns)
+            runtime.on_frame(Kind.CREDIT, 0, 0, encode_credit({2: 1 << 17}), held.now_ns)
             held.turn()
         assert len(held.one("b").got) == 100
 

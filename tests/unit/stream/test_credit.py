@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from heronshim.core.stream.credit import (
+    CREDIT_BYTES_MAX,
     HISTORY_NS,
     KEEPS_UP_NS,
     POOL_BYTES,
@@ -23,6 +24,7 @@ from heronshim.core.stream.credit import (
     CreditSender,
 )
 from heronshim.core.stream.frame import FRAME_COST_MIN_BYTES, frame_cost_bytes
+from heronshim.errors import ErrorCode, RemoteProtocolError
 
 MB = 1 << 20
 A, B = 1, 2
@@ -206,11 +208,41 @@ class TestReceiver:
     def test_more_than_was_granted_is_made_good_before_more_is(self):
         """A sender that breaks the rule harms itself only."""
         receiver = CreditReceiver()
-        receiver.on_frame(A, TASK, 3 * MB, 0)
+        receiver.on_frame(A, TASK, MB, 0)
         receiver.on_request(A, TASK, SMALL, 0)
         assert receiver.take_grants() == {}, "its own frame waits here"
-        receiver.on_consumed(A, TASK, 3 * MB, 0)
-        assert receiver.take_grants()[A][TASK] >= 3 * MB + SMALL
+        receiver.on_consumed(A, TASK, MB, 0)
+        assert receiver.take_grants()[A][TASK] >= MB + SMALL
+
+    def test_data_without_credit_is_refused_beyond_a_window(self):
+        receiver = CreditReceiver()
+        receiver.on_frame(A, TASK, MB, 0)
+        with pytest.raises(RemoteProtocolError, match="costs 1024 bytes of credit") as caught:
+            receiver.on_frame(A, TASK, SMALL, 0)
+        assert caught.value.code is ErrorCode.CREDIT
+        assert receiver.total_queued_bytes() == MB
+        receiver.check_invariants()
+
+    def test_data_without_credit_is_refused_once_the_pool_is_full(self):
+        receiver = CreditReceiver(pool_bytes=2 * MB)
+        for sender in range(3):
+            receiver.on_frame(sender, TASK, MB, 0)
+        with pytest.raises(RemoteProtocolError):
+            receiver.on_frame(9, TASK + 1, SMALL, 0)
+        receiver.on_consumed(0, TASK, MB, 0)
+        receiver.on_frame(9, TASK + 1, SMALL, 0)
+        receiver.check_invariants()
+
+    def test_credit_for_more_than_a_frame_is_not_asked_for(self):
+        with pytest.raises(RemoteProtocolError, match="a frame has at most"):
+            CreditReceiver().on_request(A, TASK, (64 << 20) + 1, 0)
+
+    def test_credit_that_no_frame_needs_is_refused(self):
+        sender = CreditSender()
+        sender.granted(TASK, CREDIT_BYTES_MAX)
+        with pytest.raises(RemoteProtocolError, match="make sense"):
+            sender.granted(TASK, 1)
+        assert sender.credit == {TASK: CREDIT_BYTES_MAX}
 
     @pytest.mark.parametrize(
         ("per_period", "window"),

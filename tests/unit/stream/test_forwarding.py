@@ -14,6 +14,7 @@ from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.credit import WINDOW_BYTES_MAX, CreditReceiver, CreditSender
 from heronshim.core.stream.forwarding import METRICS_WAITING_BYTES_MAX, Forwarder
 from heronshim.core.stream.frame import Kind, frame_cost_bytes
+from heronshim.errors import RemoteProtocolError
 
 SOURCE_LINK, LINK, OTHER_LINK = 1, 2, 3
 TASK, SPOUT = 5, 9
@@ -61,6 +62,26 @@ def test_credit_asked_for_before_the_plan_came_is_granted_with_the_plan(links):
     assert forwarder.take_grants()[SOURCE_LINK][TASK] > 0
     forwarder.set_tasks([TASK, SPOUT], 2)
     assert forwarder.take_grants() == {}
+
+
+def test_credit_asked_for_before_the_plan_came_is_judged_at_once(links):
+    """A plan that comes later must find nothing that it cannot take."""
+    forwarder = Forwarder(links.send)
+    with pytest.raises(RemoteProtocolError, match="a frame has at most"):
+        forwarder.on_credit_request(SOURCE_LINK, [(TASK, (64 << 20) + 1)], 0)
+    forwarder.set_tasks([TASK])
+    assert forwarder.take_grants() == {}
+
+
+def test_outcomes_for_a_task_that_has_not_joined_are_bounded(forwarder, links):
+    for _ in range(40):
+        forwarder.on_outcomes(SPOUT, TASK, bytes(1 << 20))
+    assert forwarder.outcomes_dropped_count == 8
+    forwarder.bind(SPOUT, 7)
+    assert len(links.payloads(7)) == 32
+    forwarder.unbind(7)
+    forwarder.on_outcomes(SPOUT, TASK, bytes(1 << 20))
+    assert forwarder.outcomes_dropped_count == 8
 
 
 def test_a_link_that_ended_before_the_plan_came_is_granted_nothing(links):

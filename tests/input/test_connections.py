@@ -1,4 +1,4 @@
-"""What a stream manager does with connections that speak no ZMTP, half of it, or nothing."""
+"""What an engine process does with connections that speak no ZMTP, half of it, or nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.input.peers import DEADLINE_S, Daemon, head, hello_of
 from tests.input.zmtp import COMMAND, GREETING, HANDSHAKE, LARGE, MORE, SIGNATURE, command, frame
 
 pytestmark = [pytest.mark.system, pytest.mark.usefixtures("undisturbed")]
-DAEMON = "stmgr"
+DAEMON = "daemon"
 TLS_HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(200)
 GARBAGE = {
     "nothing": b"",
@@ -92,9 +92,9 @@ def is_closed(connection: socket.socket) -> bool:
 
 
 @pytest.mark.parametrize("name", GARBAGE)
-def test_garbage_disturbs_nobody_and_leaves_no_descriptor(stmgr: Daemon, name: str) -> None:
-    before = stmgr.descriptors()
-    connections = [stmgr.raw() for _ in range(20)]
+def test_garbage_disturbs_nobody_and_leaves_no_descriptor(daemon: Daemon, name: str) -> None:
+    before = daemon.descriptors()
+    connections = [daemon.raw() for _ in range(20)]
     for connection in connections:
         say(connection, GARBAGE[name])
     for connection in connections[10:]:
@@ -102,31 +102,33 @@ def test_garbage_disturbs_nobody_and_leaves_no_descriptor(stmgr: Daemon, name: s
         wait_until_closed(connection)
     for connection in connections:
         connection.close()
-    stmgr.peers.wait(lambda: stmgr.descriptors() <= before, "the descriptors")
+    daemon.peers.wait(lambda: daemon.descriptors() <= before, "the descriptors")
 
 
-def test_handshake_cut_at_every_byte(stmgr: Daemon) -> None:
-    whole = HANDSHAKE + frame(head(Kind.HELLO, 0), MORE) + frame(encode_hello(hello_of("rogue-3")))
-    before = stmgr.descriptors()
+def test_handshake_cut_at_every_byte(daemon: Daemon) -> None:
+    whole = (
+        HANDSHAKE + frame(head(Kind.HELLO, 0), MORE) + frame(encode_hello(hello_of(daemon.rogue)))
+    )
+    before = daemon.descriptors()
     for length in range(len(whole) - 1):
-        with stmgr.raw() as connection:
+        with daemon.raw() as connection:
             say(connection, whole[:length])
-    stmgr.peers.wait(lambda: stmgr.descriptors() <= before, "the descriptors")
+    daemon.peers.wait(lambda: daemon.descriptors() <= before, "the descriptors")
 
 
-def test_handshake_flipped_at_every_byte(stmgr: Daemon) -> None:
+def test_handshake_flipped_at_every_byte(daemon: Daemon) -> None:
     whole = HANDSHAKE + frame(b"x")
     for at in range(len(whole)):
-        with stmgr.raw() as connection:
+        with daemon.raw() as connection:
             say(connection, whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
 
 
-def test_a_handmade_peer_that_speaks_well_is_served(stmgr: Daemon) -> None:
+def test_a_handmade_peer_that_speaks_well_is_served(daemon: Daemon) -> None:
     """Shows that the attacks here are refused for what is wrong with them, and for nothing else."""
-    stmgr.attempts += 1
-    hello = hello_of("rogue-3", attempt=stmgr.attempts)
+    daemon.attempts += 1
+    hello = hello_of(daemon.rogue, attempt=daemon.attempts)
     end = time.monotonic() + DEADLINE_S
-    with stmgr.raw() as connection:
+    with daemon.raw() as connection:
         say(connection, HANDSHAKE + frame(head(Kind.HELLO, 0), MORE) + frame(encode_hello(hello)))
         received = b""
         while head(Kind.HELLO_ACK) not in received:
@@ -135,41 +137,41 @@ def test_a_handmade_peer_that_speaks_well_is_served(stmgr: Daemon) -> None:
 
 
 def test_a_thousand_idle_connections_are_closed_and_their_descriptors_come_back(
-    stmgr: Daemon,
+    daemon: Daemon,
 ) -> None:
-    before, exchanged = stmgr.descriptors(), stmgr.peers.done
-    mute = [stmgr.raw() for _ in range(500)]
-    greeted = [stmgr.raw() for _ in range(450)]
+    before, exchanged = daemon.descriptors(), daemon.peers.done
+    mute = [daemon.raw() for _ in range(500)]
+    greeted = [daemon.raw() for _ in range(450)]
     for connection in greeted:
         say(connection, HANDSHAKE)
-    zmq_peers = [stmgr.peer() for _ in range(50)]
+    zmq_peers = [daemon.peer() for _ in range(50)]
     # Slow ones: a byte now and then, of the greeting or of a frame.
-    slow = [stmgr.raw() for _ in range(4)]
+    slow = [daemon.raw() for _ in range(4)]
     for connection in slow[:2]:
         say(connection, HANDSHAKE)
     attempts = 0
     end = time.monotonic() + DEADLINE_S
-    while stmgr.descriptors() > before:
-        assert time.monotonic() < end, f"{stmgr.descriptors() - before} descriptors are left"
+    while daemon.descriptors() > before:
+        assert time.monotonic() < end, f"{daemon.descriptors() - before} descriptors are left"
         for connection in slow:
             say(connection, GREETING[attempts % 64 : attempts % 64 + 1])
         attempts += 1
         # Meanwhile a peer that says hello is served at once.
-        assert stmgr.attack("rogue-3") is None
+        assert daemon.attack(daemon.rogue) is None
         time.sleep(0.2)
-    assert stmgr.peers.done > exchanged
+    assert daemon.peers.done > exchanged
     for connection in (*mute, *greeted, *slow):
         wait_until_closed(connection)
         connection.close()
     for peer in zmq_peers:
         peer.close(0)
-    closed: Any = stmgr.peers.sums.get
-    stmgr.peers.wait(lambda: closed("closed_connection_count", 0) >= 450, "the count of closed")
+    closed: Any = daemon.peers.sums.get
+    daemon.peers.wait(lambda: closed("closed_connection_count", 0) >= 450, "the count of closed")
 
 
-def test_parts_without_end_are_bounded_by_the_time_for_a_hello(stmgr: Daemon) -> None:
+def test_parts_without_end_are_bounded_by_the_time_for_a_hello(daemon: Daemon) -> None:
     """libzmq keeps the parts of a message until its last: the connection is closed meanwhile."""
-    connection = stmgr.raw()
+    connection = daemon.raw()
     say(connection, HANDSHAKE)
     part = frame(bytes(1 << 20), MORE)
     for _ in range(100):
