@@ -1,5 +1,7 @@
 """Builds heronshim/_native.c where there is a C compiler and Python.h; else the wheel is pure.
 
+The jar of the Java instance goes into the wheel if `make java` built it before.
+
 Nothing needs the module (heronshim/native.py). HERONSHIM_NATIVE=0 leaves it out.
 """
 
@@ -16,6 +18,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("heronshim/_native.c")
+JAVA_JAR = Path("instances/java/target/heronshim-instance.jar")
 FLAGS = ("-shared", "-fPIC", "-O2", "-fwrapv")
 
 
@@ -28,6 +31,8 @@ class NativeBuildHook(BuildHookInterface):
             return
         built = SOURCE.with_name("_native" + sysconfig.get_config_var("EXT_SUFFIX"))
         root = Path(self.root)
+        if version == "standard" and (root / JAVA_JAR).is_file():
+            build_data["force_include"][str(root / JAVA_JAR)] = f"heronshim/java/{JAVA_JAR.name}"
         why_not = _compile(root / SOURCE, root / built)
         if why_not:
             (root / built).unlink(missing_ok=True)

@@ -16,6 +16,8 @@ _JAR = "heronshim-instance.jar"
 _MAIN = "io.heronshim.instance.Main"
 _BUILT = Path(__file__).parents[3] / "instances" / "java" / "target"
 """Where `make java` builds in a clone."""
+_INSTALLED = Path(__file__).parents[2] / "java"
+"""Where a wheel holds the jar (hatch_build.py)."""
 _USER_CLASSES = ("package/stormjar.jar", "package/lib/*")
 """Below the container's folder, in which instances run: beside the client, as in Storm's worker."""
 _FLAGS = (
@@ -39,11 +41,12 @@ def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
     Raises:
         ConfigError: there is no Java, or jars are missing; says what to do.
     """
-    jar = _first_file([_BUILT / _JAR, _cache() / "java" / _JAR])
+    folders = [_BUILT, _INSTALLED, _cache() / "java"]
+    jar = _first_file([folder / _JAR for folder in folders])
     if jar is None:
         msg = (
-            f"instances in java cannot be started: {_JAR} is neither in {_BUILT} nor in "
-            f"{_cache() / 'java'}; build it with: make java"
+            f"instances in java cannot be started: {_JAR} is in none of "
+            f"{', '.join(map(str, folders))}; build it in a clone with: make java"
         )
         raise ConfigError(msg)
     storm = _storm_folder()

@@ -20,6 +20,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("JAVA_HOME", str(tmp_path / "jvm"))
     monkeypatch.setattr(java_command, "_BUILT", tmp_path / "target")
+    monkeypatch.setattr(java_command, "_INSTALLED", tmp_path / "installed")
     (tmp_path / "jvm" / "bin").mkdir(parents=True)
     (tmp_path / "jvm" / "bin" / "java").touch()
     (tmp_path / "jvm" / "release").write_text('JAVA_VERSION="17.0.15"\n')
@@ -52,6 +53,12 @@ def test_jars_of_the_users_cache_without_a_clone(home: Path) -> None:
     assert java_argv()[-2].startswith(f"{jar}:{storm}/*:")
 
 
+def test_jar_of_an_installed_wheel(home: Path) -> None:
+    jar = fill(home / "installed", JAR) / JAR
+    fill(home / "cache" / "heronshim" / f"storm-client-{STORM_VERSION}", client())
+    assert java_argv()[-2].startswith(f"{jar}:")
+
+
 def test_heap_follows_the_memory_limit(home: Path) -> None:
     fill(home / "target", JAR)
     fill(home / "target" / "storm-2.8", client())
@@ -60,7 +67,7 @@ def test_heap_follows_the_memory_limit(home: Path) -> None:
 
 
 def test_missing_jar_says_how_to_build_it(home: Path) -> None:
-    with pytest.raises(ConfigError, match=r"heronshim-instance\.jar .* build it with: make java"):
+    with pytest.raises(ConfigError, match=r"instance\.jar .*in a clone with: make java"):
         java_argv()
 
 

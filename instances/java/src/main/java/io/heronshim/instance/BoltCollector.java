@@ -68,7 +68,7 @@ public final class BoltCollector {
       List<Object> values) {
     route.emitCount.increment();
     for (int target : tasks) {
-      Pairs pairs = emitter.drawPairs(anchors);
+      Pairs pairs = emitter.drawPairs(task.anchors(anchors));
       try {
         emitter.append(route, target, values, null, pairs);
       } catch (UnwritableValueException error) {

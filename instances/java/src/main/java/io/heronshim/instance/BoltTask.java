@@ -7,6 +7,8 @@ import io.heronshim.stream.OutcomeBuffer;
 import io.heronshim.stream.RemoteProtocolError;
 import io.heronshim.wire.v1.DataBatch;
 import java.util.ArrayDeque;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.Deque;
 import java.util.List;
 
@@ -27,6 +29,11 @@ final class BoltTask extends Task {
   private final OutcomeBuffer outcomes;
   private final Deque<Arrived> inbox = new ArrayDeque<>();
   private final long tickNs;
+
+  /** At most once on the way to a cycle: trees that only bound what is under way, see Trees. */
+  private final boolean countsOnly;
+
+  private volatile InputTuple current;
   private long nextTickNs = Long.MAX_VALUE;
   private Work work;
   private volatile boolean working;
@@ -52,12 +59,13 @@ final class BoltTask extends Task {
     }
 
     InputTuple take() {
-      int pairs = batch.getRootCountsCount() > 0 ? batch.getRootCounts(next) : Math.min(1, roots.length);
+      int pairs =
+          batch.getRootCountsCount() > 0 ? batch.getRootCounts(next) : Math.min(1, roots.length);
       long[] ownRoots = NONE;
       long[] ownEdges = NONE;
       if (pairs > 0) {
-        ownRoots = java.util.Arrays.copyOfRange(roots, nextPair, nextPair + pairs);
-        ownEdges = java.util.Arrays.copyOfRange(edges, nextPair, nextPair + pairs);
+        ownRoots = Arrays.copyOfRange(roots, nextPair, nextPair + pairs);
+        ownEdges = Arrays.copyOfRange(edges, nextPair, nextPair + pairs);
         nextPair += pairs;
       }
       List<Object> values = rows.get(next);
@@ -80,6 +88,7 @@ final class BoltTask extends Task {
     this.opaque = opaque;
     this.outcomes = new OutcomeBuffer(context.task());
     this.tickNs = (long) (options.tickIntervalS() * 1e9);
+    this.countsOnly = !options.tracked() && context.plan().isBehindCycleFeeder(context.component());
   }
 
   // ---- the executor's thread ----
@@ -170,11 +179,15 @@ final class BoltTask extends Task {
 
   private void execute(InputTuple input) {
     try {
-      bolt.execute(input);
+      if (countsOnly) {
+        executeCounted(input);
+      } else {
+        bolt.execute(input);
+      }
     } catch (UserCodeFailed error) {
       throw error;
     } catch (Throwable error) {
-      setInHand(() -> input.component() + "/" + input.stream() + " " + text(input.values()));
+      setInHand(() -> input.component() + "/" + input.stream() + " " + Log.text(input.values()));
       onThrown(error);
       setInHand(null);
       countFail();
@@ -184,13 +197,19 @@ final class BoltTask extends Task {
     }
   }
 
-  private static String text(List<Object> values) {
+  /** The author hears of no tree: what is emitted meanwhile belongs to it, and its return acks. */
+  private void executeCounted(InputTuple input) {
+    current = input;
     try {
-      return values.toString();
-    } catch (RuntimeException error) {
-      // toString is the author's code too.
-      return "(its text cannot be read)";
+      bolt.execute(
+          InputTuple.untracked(input.values(), input.component(), input.task(), input.stream()));
+    } finally {
+      current = null;
     }
+    for (int index = 0; index < input.rootCount(); index++) {
+      outcomes.ack(input.root(index), input.edge(index) ^ input.children());
+    }
+    onOutcome();
   }
 
   private void consumed(Arrived arrived) {
@@ -236,6 +255,12 @@ final class BoltTask extends Task {
   }
 
   // ---- any thread ----
+
+  /** What the author's emit is anchored to. */
+  Collection<? extends Anchor> anchors(Collection<? extends Anchor> given) {
+    InputTuple inHand = current;
+    return inHand == null ? given : List.of(inHand);
+  }
 
   OutcomeBuffer outcomes() {
     return outcomes;

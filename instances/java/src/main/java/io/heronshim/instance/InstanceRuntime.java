@@ -113,7 +113,8 @@ final class InstanceRuntime {
     }
   }
 
-  private void handle(FrameHeader header, byte[] payload, long nowNs) {
+  /** Lock held; throws RemoteProtocolError when the frame is damaged or none of an instance's. */
+  void handle(FrameHeader header, byte[] payload, long nowNs) {
     switch (header.kind()) {
       case Kind.DATA -> onData(header.destination(), header.source(), payload, nowNs);
       case Kind.OUTCOMES -> onOutcomes(header.destination(), payload, nowNs);

@@ -35,8 +35,17 @@ public final class Log {
     System.err.println(line);
   }
 
+  /** The text of an author's object, whose toString may throw. */
+  static String text(Object value) {
+    try {
+      return String.valueOf(value);
+    } catch (RuntimeException error) {
+      return value.getClass().getName() + " (its text cannot be read)";
+    }
+  }
+
   private static String value(Object value) {
-    String text = String.valueOf(value);
+    String text = text(value);
     if (text.length() > VALUE_CHARACTERS_MAX) {
       text = text.substring(0, VALUE_CHARACTERS_MAX) + "...(" + text.length() + " characters)";
     }

@@ -107,7 +107,7 @@ final class TaskMeter {
             .setTimeMs(timeMs)
             .setTask(task)
             .setComponent(component)
-            .setMessage(cut(sendable(error.toString()), MESSAGE_CHARACTERS_MAX))
+            .setMessage(cut(sendable(Log.text(error)), MESSAGE_CHARACTERS_MAX))
             .setCount(1 + (known == null ? 0 : known.report().getCount()))
             .setFingerprint(cause)
             .setFirstMs(known == null ? timeMs : known.report().getFirstMs())
@@ -200,7 +200,11 @@ final class TaskMeter {
 
   private static String trace(Throwable error) {
     StringWriter text = new StringWriter();
-    error.printStackTrace(new PrintWriter(text));
+    try {
+      error.printStackTrace(new PrintWriter(text));
+    } catch (RuntimeException unreadable) {
+      text.append(Log.text(error));
+    }
     return text.toString();
   }
 

@@ -5,6 +5,6 @@ final class UserCodeFailed extends RuntimeException {
   private static final long serialVersionUID = 1L;
 
   UserCodeFailed(Throwable cause) {
-    super(cause.toString(), cause);
+    super(Log.text(cause), cause);
   }
 }
