@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import os
+import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -68,6 +69,14 @@ async def gateway(
 def own_users() -> frozenset[int]:
     """Return who may use a gateway that is not told otherwise: this user, and who can do all."""
     return frozenset({os.getuid(), ROOT_USER})
+
+
+def advertised(host: str) -> str:
+    """Return what clients connect to: the address, or this host's name where it means all."""
+    try:
+        return socket.gethostname() if ipaddress.ip_address(host).is_unspecified else host
+    except ValueError:
+        return host
 
 
 def is_loopback(host: str) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from heronshim.cli.engine import Engine
-from heronshim.cli.gateway import FOLDER, HOST, gateway, is_loopback, own_users
+from heronshim.cli.gateway import FOLDER, HOST, advertised, gateway, is_loopback, own_users
 from heronshim.cli.home import home_folder
 from heronshim.cli.output import (
     JsonOption,
@@ -39,7 +39,7 @@ def nimbus(
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 takes a free one.")
     ] = PORT,
     advertise: Annotated[
-        str, typer.Option("--advertise", help="Host name that clients are told; by default --host.")
+        str, typer.Option("--advertise", help="Host that clients are told; by default --host.")
     ] = "",
     frame_bytes: Annotated[
         int, typer.Option("--frame-bytes", min=1024, max=1 << 26, help="Largest message taken.")
@@ -70,7 +70,8 @@ def nimbus(
     )
     try:
         with file_lock(folder / "lock", 0.0):
-            asyncio.run(_serve(folder, host, port, advertise or host, limits, as_json))
+            told = advertise or advertised(host)
+            asyncio.run(_serve(folder, host, port, told, limits, as_json))
     except DeadlineError as error:
         msg = f"another gateway runs with this HERONSHIM_HOME ({folder.parent})"
         raise RefusedError(msg) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import resource
 import socket
@@ -239,6 +240,36 @@ def test_a_reader_that_takes_no_answers(gateway: Gateway) -> None:
         except TimeoutError:
             pass
         assert gateway.works()
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (("--host", "0.0.0.0"), 2, "add --insecure in a network that you trust"),
+        (("--host", "example.org"), 2, "add --insecure in a network that you trust"),
+        (("--host", "127.0.0.1"), 4, "another gateway runs with this HERONSHIM_HOME"),
+    ],
+)
+def test_a_gateway_that_may_not_start_says_why(
+    gateway: Gateway, options: tuple[str, ...], code: int, message: str
+) -> None:
+    command = [sys.executable, "-m", "heronshim.cli.main", "nimbus", "--port", "0", *options]
+    environment = os.environ | {"HERONSHIM_HOME": str(gateway.home)}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
+
+
+def test_a_port_that_is_taken_is_named(gateway: Gateway, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "heronshim.cli.main", "nimbus", "--port", str(gateway.port)]
+    environment = os.environ | {"HERONSHIM_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    assert f"127.0.0.1:{gateway.port} cannot be used" in done.stderr
+    assert "choose another --port" in done.stderr
 
 
 def test_other_users_of_this_host_are_not_served(gateway: Gateway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +50,22 @@ def locked_jars(name: str) -> list[Path]:
     folder = cache_folder() / "tests" / name
     fetch_jars(jars, folder, print)
     return [folder / jar.file_name for jar in jars]
+
+
+def flux_jar() -> Path:
+    """Fetch Flux, which holds all it needs beside storm-client.
+
+    Not as `locked_jars`: the parent of its project is not published, which only copying bears.
+    """
+    [jar] = parse_lock((HERE / "flux.lock").read_text())
+    folder = cache_folder() / "tests" / "flux"
+    path = folder / jar.file_name
+    if not path.exists():
+        name = f"{jar.group}:{jar.artifact}:{jar.version}"
+        words = ["mvn", "-q", "-B", "dependency:copy", f"-Dartifact={name}"]
+        subprocess.run([*words, f"-DoutputDirectory={folder}"], check=True, timeout=JVM_S)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == jar.sha256
+    return path
 
 
 def compile_java(source: Path, jars: list[Path], classes: Path) -> Path:

@@ -25,6 +25,7 @@ from tests.system.storm.conftest import (
     HERE,
     StormClient,
     compile_java,
+    flux_jar,
     locked_jars,
     pack_jar,
 )
@@ -103,6 +104,21 @@ def test_older_clients_submit_as_well(
     code_file = EngineCluster().package_file("words", CODE_FILE)
     assert struct_from_bytes(code_file, struct, CODE_FILE).get("storm_version") == said
     end(gateway, "words")
+
+
+def test_flux_submits_as_well(
+    gateway: Gateway, client_path: list[Path], word_count: Path, tmp_path: Path
+) -> None:
+    flux = StormClient(gateway, tmp_path, [*client_path, flux_jar()])
+    definition = str(HERE / "flux.yaml")
+    code, output = flux.run("org.apache.storm.flux.Flux", "--remote", definition, jar=word_count)
+    assert code == 0, output
+    topology = EngineCluster().facts("fluxed").topology
+    assert topology.component("bolt-1").inputs[0].grouping == Grouping(
+        GroupingKind.FIELDS, ("word",)
+    )
+    assert first_task_ids(topology) == {"bolt-1": (2,), "spout-1": (3,)}
+    end(gateway, "fluxed")
 
 
 def check_package(jar: Path, topology_id: str) -> None:
@@ -220,6 +236,25 @@ def test_of_six_submits_at_once_one_wins(gateway: Gateway, word_count: Path) -> 
     with ThreadPoolExecutor(6) as threads:
         found = sorted(threads.map(submit, range(6)))
     assert found == ["won", *["words is already alive"] * 5]
+    end(gateway, "words")
+
+
+def test_a_topology_may_start_inactive(gateway: Gateway, word_count: Path) -> None:
+    with gateway.client() as client:
+        location = upload(client, word_count.read_bytes())
+        submit = {**SUBMIT, "uploadedJarLocation": location}
+        refused = client.call("submitTopologyWithOpts", **submit)
+        assert refused["invalid"]["msg"].startswith("Cannot submitTopologyWithOpts: SubmitOptions")
+        options = {"initial_status": "INACTIVE"}
+        assert client.call("submitTopologyWithOpts", **submit, options=options) == {}
+        [summary] = client.call("getClusterInfo")["success"]["topologies"]
+        assert summary["status"] == "INACTIVE"
+        conf = json.loads(client.call("getTopologyConf", id=summary["id"])["success"])
+        assert conf["topology.name"] == "words"
+        topology = client.call("getUserTopology", id=summary["id"])["success"]
+        assert list(topology["spouts"]) == ["spout"]
+        gone = client.call("getTopologyConf", id="words")
+        assert gone == {"gone": {"msg": "words is not alive"}}
     end(gateway, "words")
 
 
