@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import struct
 import zipfile
-import zlib
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.packages import ZIP_DAMAGE
 from heronshim.storm.errors import InvalidTopologyError
 
 if TYPE_CHECKING:
@@ -24,17 +24,6 @@ _END = struct.Struct("<4s4H2IH")
 _END_MAGIC = b"PK\5\6"
 _COMMENT_BYTES_MAX = 1 << 16
 _CHUNK_BYTES = 1 << 16
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    UnicodeError,
-    ValueError,
-)
-"""What zipfile raises for bytes that are no good zip."""
 
 
 def unpack_resources(jar: Path, folder: Path) -> dict[str, Path]:
@@ -62,7 +51,7 @@ def unpack_resources(jar: Path, folder: Path) -> dict[str, Path]:
                 left -= max(entry.file_size, _unpack(archive, entry, file, left))
                 _check_left(left)
                 found[entry.filename] = file
-    except _DAMAGE as error:
+    except ZIP_DAMAGE as error:
         msg = f"The jar cannot be read: {error}; build it anew"
         raise InvalidTopologyError(msg) from error
     return found

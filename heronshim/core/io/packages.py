@@ -47,7 +47,7 @@ _DIRECTORY_BYTES_MAX = ENTRIES_MAX * (46 + NAME_BYTES_MAX + 64)
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-_DAMAGE = (
+ZIP_DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     EOFError,
@@ -106,7 +106,7 @@ def extract(package: Path, folder: Path) -> None:
                 for entry in entries:
                     _extract_entry(package, archive, entry, temporary)
             _replace_folder(temporary, folder)
-        except _DAMAGE as error:
+        except ZIP_DAMAGE as error:
             _refuse(package, f"is damaged: {error}")
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
