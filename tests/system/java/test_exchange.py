@@ -193,6 +193,7 @@ def test_recorded_exchange(peer: Peer) -> None:
     assert (bye.last_sequence, bye.last_received) == (peer._received - 1, peer._sent)
     peer.send(Kind.BYE_ACK, link_pb2.ByeAck(last_sequence=peer._received).SerializeToString())
     assert peer.process.wait(DEADLINE_S) == 0, peer.output()
+    assert "link_ended" not in peer.output()
 
 
 def test_gap_ends_the_link_and_what_waited_goes_on_the_next(peer: Peer) -> None:

@@ -205,7 +205,9 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
 
   @Override
   public void ended(String cause, boolean clean) {
-    Log.warning("link_ended", "process", start.process(), "cause", cause);
+    if (!clean || !stopping) {
+      Log.warning("link_ended", "process", start.process(), "cause", cause);
+    }
     if (!clean) {
       runtime.onLinkLost("link of " + start.process() + " ended: " + cause, runtime.nowNs());
     }
