@@ -10,6 +10,7 @@ from heronshim.core.codec.link import (
     encode_credit_request,
     encode_loss_notice,
 )
+from heronshim.core.daemons.stmgr import FRAMES_PER_TURN
 from heronshim.core.daemons.stmgr_admission import sources_of
 from heronshim.core.stream.backpressure import BackPressure
 from heronshim.core.stream.frame import FRAME_BYTES_MAX, Kind
@@ -63,8 +64,10 @@ def test_credit_for_tasks_of_no_plan_is_bounded(stmgr: Daemon) -> None:
 
 @pytest.mark.parametrize("grants", [[1 << 40], [(1 << 63) - 1], [1 << 26] * 3])
 def test_credit_that_no_frame_needs_is_refused(stmgr: Daemon, grants: list[int]) -> None:
+    # Credit counts from the turn after the hello's on, and nothing was asked for before.
+    first_turn = [[head(Kind.CREDIT), encode_credit({})]] * FRAMES_PER_TURN
     frames = [[head(Kind.CREDIT), encode_credit({OWN: grant})] for grant in grants]
-    assert stmgr.attack(ROGUE, *frames) is ErrorCode.MALFORMED
+    assert stmgr.attack(ROGUE, *first_turn, *frames) is ErrorCode.MALFORMED
 
 
 def test_credit_for_tasks_of_others_is_nothing(stmgr: Daemon) -> None:
