@@ -17,11 +17,18 @@ DEADLINE_S = 60
 pytestmark = [pytest.mark.system, pytest.mark.slow]
 
 
+def kill_with_tuples_in_hand(pid: int) -> None:
+    """A process that keeps up may have none just then: it is stopped for a moment before."""
+    os.kill(pid, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(pid, signal.SIGKILL)
+
+
 @pytest.mark.parametrize("victim", ["twice", "stmgr-1"])
 def test_trees_of_a_killed_process_fail_before_their_timeout(cli: Cli, victim: str) -> None:
     cli("submit", f"{LEDGER}:Endless")
     wait_for(cli, "Endless", lambda m: total(m, "source", "ack_count") > 0)
-    os.kill(_pid_of(victim), signal.SIGKILL)
+    kill_with_tuples_in_hand(_pid_of(victim))
 
     def failed(metrics: Any) -> bool:
         return total(metrics, "source", "trees_failed_on_loss") > 0
@@ -43,7 +50,7 @@ def test_a_loss_is_noticed_without_a_tmaster(cli: Cli) -> None:
     os.kill(supervisor, signal.SIGSTOP)
     try:
         os.kill(tmaster, signal.SIGKILL)
-        os.kill(_pid_of("stmgr-1"), signal.SIGKILL)
+        kill_with_tuples_in_hand(_pid_of("stmgr-1"))
         end = time.monotonic() + DEADLINE_S
         home = Path(os.environ["HERONSHIM_HOME"])
         # The log is made at the first line.
