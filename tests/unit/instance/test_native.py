@@ -122,20 +122,22 @@ class TestRows:
                 blob[data.draw(st.integers(0, len(blob) - 1))] = data.draw(st.integers(0, 255))
             blob = blob[: data.draw(st.integers(0, len(blob)))] + data.draw(st.binary(max_size=2))
         payload = encode_batch("c", "s", max(1, len(rows)), bytes(blob), b"", b"", b"")
-        answers = []
+        answers: list[object] = []
+        # Encoded again: a NaN equals no NaN, and an extension is shown by its address.
+        encode = msgspec.msgpack.encode
         for read in (decode_batch, open_batch):
             try:
-                answers.append(repr(list(read(payload)[1])))
+                answers.append(encode(list(read(payload)[1])))
             except RemoteProtocolError as error:
                 answers.append(str(error))
         assert answers[0] == answers[1]
 
     @given(st.binary(max_size=40))
     def test_any_bytes_are_read_as_msgspec_does_or_left_to_it(self, blob):
-        packed = NATIVE.packed_rows(blob)
+        packed, encode = NATIVE.packed_rows(blob), msgspec.msgpack.encode
         if packed is not None:
             expected = msgspec.msgpack.decode(blob, type=list[list[Any]])
-            assert repr(list(packed)) == repr(expected)
+            assert encode(list(packed)) == encode(expected)
 
     @pytest.mark.parametrize("size", [0, 1, 15, 16, 31, 32, 255, 256, 65_535, 65_536])
     @pytest.mark.parametrize("make", [lambda n: "x" * n, lambda n: b"x" * n, lambda n: [1] * n])
