@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import backpressure
-from bench.measure import Case, Run, machine, run_case, summary
+from bench.measure import Case, Run, machine, run_case, summary, write_between
 
 RESULTS = Path(__file__).with_name("results")
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
@@ -107,14 +107,6 @@ def tables(result: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_page(result: dict[str, Any]) -> None:
-    """Put the figures between the marks of docs/benchmarks.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{tables(result)}\n{END}{after}", encoding="utf-8")
-
-
 def main() -> None:
     """Measure, print, store."""
     if sys.argv[1:2] == ["backpressure"]:
@@ -138,7 +130,7 @@ def main() -> None:
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"stored in {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
     if options.write_docs:
-        write_page(result)
+        write_between(PAGE, BEGIN, END, tables(result))
 
 
 if __name__ == "__main__":

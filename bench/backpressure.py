@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.faults.cluster import Cluster, wait_until
-from bench.measure import machine, spread
+from bench.measure import machine, spread, write_between
 
 ROOT = Path(__file__).parents[1]
 FLOODS = ROOT / "tests" / "system" / "topologies" / "floods.py"
@@ -86,11 +86,7 @@ def main(words: list[str] | None = None) -> None:
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(f"{table(result)}\n\nstored in {file}")
     if options.write_docs:
-        text = PAGE.read_text(encoding="utf-8")
-        before, _, rest = text.partition(BEGIN)
-        _, _, after = rest.partition(END)
-        page = f"{before}{BEGIN}\n{table(result)}\n{END}{after}"
-        PAGE.write_text(page, encoding="utf-8")
+        write_between(PAGE, BEGIN, END, table(result))
 
 
 def run(

@@ -260,3 +260,10 @@ def summary(case: Case, ours: list[Run], bare: list[Run]) -> dict[str, object]:
         "foreign_cores": [round(run.foreign_cores, 2) for run in ours + bare],
         "runs": [asdict(run) for run in ours],
     }
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put text between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, _, after = rest.partition(end)
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")

@@ -12,13 +12,12 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from bench.faults.cell import Outcome, run_cell
 from bench.faults.matrix import Cell, all_cells
 from bench.faults.rigs import RIGS
-from bench.measure import machine
+from bench.measure import machine, spread, write_between
 
 RESULTS = Path(__file__).parents[1] / "results"
 PAGE = Path(__file__).parents[2] / "docs" / "recovery.md"
@@ -63,11 +62,6 @@ def line(outcome: Outcome) -> str:
     return f"{text}: {outcome.problems}" if outcome.problems else text
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Return smallest, median and largest."""
-    return {"min": min(values), "median": median(values), "max": max(values)}
-
-
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
     """Return one cell's figures."""
     values = [asdict(outcome) for outcome in outcomes]
@@ -95,16 +89,9 @@ def table(result: dict[str, Any]) -> str:
 
 
 def _three(values: dict[str, float], form: str) -> str:
-    shown = ["never" if value == NEVER_S else format(value, form) for value in values.values()]
+    ordered = [values[name] for name in ("min", "median", "max")]
+    shown = ["never" if value == NEVER_S else format(value, form) for value in ordered]
     return shown[0] if len(set(shown)) == 1 else " / ".join(shown)
-
-
-def write_page(result: dict[str, Any]) -> None:
-    """Put the table between the marks of docs/recovery.md."""
-    text = PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n{table(result)}\n{END}{after}", encoding="utf-8")
 
 
 def main() -> None:
@@ -131,7 +118,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"{result['time'].replace(':', '')}-recovery.json"
     file.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    write_page(result)
+    write_between(PAGE, BEGIN, END, table(result))
     print(f"stored in {file} and {PAGE}")
 
 

@@ -242,7 +242,11 @@ class Outbox:
                 self._close(batch, now_us)
 
     def on_credit(self, task: int, grant_bytes: int, now_us: int) -> None:
-        """Credit came: send what waits for it, in order."""
+        """Credit came: send what waits for it, in order.
+
+        Raises:
+            RemoteProtocolError: it is more than any frame needs.
+        """
         self.credit.granted(task, grant_bytes)
         target = self._short.get(task)
         if target is None:

@@ -44,7 +44,7 @@ class Target:
     @property
     def file(self) -> str:
         """Name of the file that keeps its inputs."""
-        return f"{self.name.replace(' ', '_')}.hex"
+        return f"{self.name}.hex"
 
 
 def _rows(data: bytes) -> Any:
@@ -57,32 +57,32 @@ _ALL = [
     Target("hello", link.decode_hello),
     Target("error", link.decode_error),
     Target("credit", link.decode_credit),
-    Target("credit request", link.decode_credit_request),
+    Target("credit_request", link.decode_credit_request),
     Target("heartbeat", link.decode_heartbeat),
     Target("bye", link.decode_bye),
-    Target("bye ack", link.decode_bye_ack),
-    Target("loss notice", link.decode_loss_notice),
-    Target("loss notice ack", link.decode_loss_notice_ack),
-    Target("back pressure", link.decode_back_pressure),
+    Target("bye_ack", link.decode_bye_ack),
+    Target("loss_notice", link.decode_loss_notice),
+    Target("loss_notice_ack", link.decode_loss_notice_ack),
+    Target("back_pressure", link.decode_back_pressure),
     Target("batch", decode_batch),
     Target("rows", _rows),
     Target("outcomes", decode_outcomes),
     Target("metrics", lambda data: metrics_from_bytes(data, "t")),
     Target("register", register_from_bytes),
-    Target("stmgr heartbeat", heartbeat_from_bytes),
+    Target("stmgr_heartbeat", heartbeat_from_bytes),
     Target("command", command_from_bytes),
     Target("reply", lambda data: reply_from_bytes(data, "t")),
-    Target("packing plan", packing_plan_from_bytes),
-    Target("physical plan", physical_plan_from_bytes),
-    Target("execution state", execution_state_from_bytes),
+    Target("packing_plan", packing_plan_from_bytes),
+    Target("physical_plan", physical_plan_from_bytes),
+    Target("execution_state", execution_state_from_bytes),
     Target("location", tmaster_location_from_bytes),
     Target("topology", topology_from_bytes),
-    Target("launcher request", request_from_line),
-    Target("launcher reply", reply_from_line),
-    Target("start line", ChildStart.from_json),
+    Target("launcher_request", request_from_line),
+    Target("launcher_reply", reply_from_line),
+    Target("start_line", ChildStart.from_json),
     Target("launch", lambda data: launch_from_json(parse_json(data, "launch"))),
-    Target("event line", event_from_line),
-    Target("node file", lambda data: node_file.from_bytes(data, Path("node")), StateError),
+    Target("event_line", event_from_line),
+    Target("node_file", lambda data: node_file.from_bytes(data, Path("node")), StateError),
 ]
 TARGETS = {target.name: target for target in _ALL}
 

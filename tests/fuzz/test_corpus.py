@@ -12,7 +12,7 @@ from heronshim.core.codec.link import decode_credit
 from heronshim.errors import RemoteProtocolError
 from tests.fuzz import __main__ as command
 from tests.fuzz import fuzzer
-from tests.fuzz.fuzzer import CORPUS_BYTES_MAX, Failure, check, fuzz, smallest
+from tests.fuzz.fuzzer import Failure, check, fuzz, smallest
 from tests.fuzz.targets import CORPUS, TARGETS, Target, first_inputs, read_inputs
 
 
@@ -21,7 +21,6 @@ def test_kept_inputs_are_read_or_refused(name: str) -> None:
     target = TARGETS[name]
     kept = read_inputs(CORPUS / target.file)
     assert len(kept) > 1
-    assert sum(map(len, kept)) <= CORPUS_BYTES_MAX
     for data in kept:
         check(target, data)
 

@@ -297,7 +297,7 @@ class IdleScheduler:
         pass
     def add_containers(self, plans, launch):
         pass
-    def restart(self, ids):
+    def restart(self, ids, request_id=""):
         pass
 """
 """A plugin that starts nothing, found by its entry point."""
@@ -416,7 +416,7 @@ class StmgrPeers(Peers):
     def __init__(self, daemon: Daemon, master: zmq.Socket[bytes]) -> None:
         super().__init__(daemon)
         self.master = master
-        self._credit = self._sent = 0
+        self._sent = 0
         self._master_sequence = 0
         self._planned = False
         self.source = self.link(hello_of("line-1"))
@@ -437,8 +437,7 @@ class StmgrPeers(Peers):
                 with suppress(zmq.ZMQError):
                     self.master.send_multipart([peer, head(answer, self._master_sequence), payload])
         if self._planned and self._sent == self.done and self.source.up:
-            if self._credit <= 0:
-                self.source.send(Kind.CREDIT_REQUEST, encode_credit_request({2: 100}))
+            self.source.send(Kind.CREDIT_REQUEST, encode_credit_request({2: 100}))
             self.source.send(Kind.DATA, b"batch", 2, 1)
             self._sent += 1
 

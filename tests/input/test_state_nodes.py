@@ -281,7 +281,7 @@ def test_topology_with_a_damaged_plan_is_shown_and_killed(
     try:
         file = home / "state" / "topologies" / "Small" / "topology" / ".node"
         write_whole(file, DAMAGES[damage](file.read_bytes()))
-        os.kill(value("describe", "Small")["engine"][0]["pid"], 9)
+        os.kill(masters(value("describe", "Small"))[0], 9)
         end = time.monotonic() + DEADLINE_S * 5
         while not (told := value("events", "Small", "--kind", "tmaster_waits")["events"]):
             assert time.monotonic() < end

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from heronshim.core.codec.link import (
+    decode_hello,
     encode_credit,
     encode_credit_request,
     encode_error,
@@ -46,11 +48,18 @@ PAYLOADS = {
 
 def test_every_bit_of_a_hello_matters_or_is_harmless(stmgr: Daemon) -> None:
     """A flipped hello is refused, or says the same but for what is only for people."""
-    whole = encode_hello(hello_of("rogue-6"))
-    for at in range(len(whole)):
+    attempt, taken = 1, 0
+    for at in range(len(encode_hello(hello_of("rogue-6")))):
+        good = hello_of("rogue-6", attempt=attempt)
+        whole = encode_hello(good)
         wrong = whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :]
         code = stmgr.refusal_or_none(head(Kind.HELLO, 0), wrong)
         assert code is not ErrorCode.UNSPECIFIED
+        if code is None:
+            said = decode_hello(wrong)
+            taken, attempt = taken + 1, max(attempt, said.attempt) + 1
+            assert replace(said, attempt=0, pid=0) == replace(good, attempt=0, pid=0)
+    assert taken
 
 
 @pytest.mark.parametrize("kind", PAYLOADS, ids=lambda kind: kind.name)
@@ -81,16 +90,12 @@ def test_extremes_in_the_header_harm_nobody(stmgr: Daemon) -> None:
     before = stmgr.peers.sums.get("unknown_task_count", 0)
     extremes = (-(1 << 31), -3, -1, 0, 7, (1 << 31) - 1)
     for kind in (Kind.DATA, Kind.OUTCOMES, Kind.BARRIER):
-        frames = [
-            [head(kind, 0, destination, source, flags=0xFFFF), b"x"]
-            for destination in extremes
-            for source in (-1, 3)
-        ]
-        code = stmgr.attack(ROGUE, *frames)
-        assert code in (None, ErrorCode.TASK)
-        if code is None:
-            stmgr.counted("unknown_task_count", before + len(frames))
-            before += len(frames)
+        foreign = [head(kind, 0, 7, -1, flags=0xFFFF), b"x"]
+        assert stmgr.attack(ROGUE, foreign) is ErrorCode.TASK
+        frames = [[head(kind, 0, where, 3, flags=0xFFFF), b"x"] for where in extremes]
+        assert stmgr.attack(ROGUE, *frames) is None
+        before += len(frames)
+        stmgr.counted("unknown_task_count", before)
 
 
 @pytest.mark.parametrize("sequence", [0, 2, 1 << 40, (1 << 64) - 1])

@@ -12,6 +12,7 @@ from heronshim.core.codec.link import (
 )
 from heronshim.core.daemons.stmgr import FRAMES_PER_TURN
 from heronshim.core.daemons.stmgr_admission import sources_of
+from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.backpressure import BackPressure
 from heronshim.core.stream.frame import FRAME_BYTES_MAX, Kind
 from heronshim.core.stream.loss import LossNotice
@@ -101,7 +102,7 @@ def test_sources_of_a_peer_are_the_tasks_of_its_container() -> None:
     assert sources_of(peer, {1: (), 2: (7, 8), 3: (9,)}) == {7, 8}
     assert sources_of(hello_of("stmgr-4"), {1: (), 2: (7, 8)}) == frozenset()
     assert sources_of(hello_of(ROGUE), {}) == {OWN}
-    assert sources_of(hello_of("metricsmgr-1"), {1: ()}) is None
+    assert sources_of(hello_of("metricsmgr-1"), {1: ()}) == {METRICSMGR_TASK}
 
 
 def test_outcomes_without_end_are_bounded(stmgr: Daemon) -> None:

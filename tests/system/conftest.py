@@ -22,6 +22,7 @@ from heronshim.core.plan.physical import ContainerPlan, ProcessPlan, Resources
 from heronshim.core.plugins.file_state import FileStateManager
 from heronshim.core.plugins.local_scheduler import LocalScheduler
 from heronshim.core.spi.scheduler import ContainerStatus, Launch
+from tests.system.auditing import audited
 
 DEADLINE_S = 30.0
 MARK = "HERONSHIM_TEST_MARK"
@@ -77,17 +78,10 @@ def run_mark() -> Iterator[str]:
 
 
 @pytest.fixture
-def audit_folder(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
-    """Watch all daemons that the test starts, see audit/sitecustomize.py; none did wrong."""
-    folder = tmp_path_factory.mktemp("audit")
-    paths = [str(Path(__file__).with_name("audit")), os.environ.get("PYTHONPATH", "")]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
-    monkeypatch.setenv("HERONSHIM_AUDIT_FOLDER", str(folder))
-    yield folder
-    violations = "".join(path.read_text() for path in folder.glob("violation.*"))
-    assert not violations, violations
+def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Watch all daemons that the test starts; none did wrong."""
+    with audited(tmp_path_factory.mktemp("audit")) as folder:
+        yield folder
 
 
 @pytest.fixture

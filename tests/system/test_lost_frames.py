@@ -28,11 +28,15 @@ PENDING = 2
 """So few that a source reaches its limit before rows that wait for lost credit hold it back."""
 LOAD = {"LEDGER_PER_S": "500", "LEDGER_TIMEOUT_S": "600"}
 DETACHED = Path(__file__).with_name("detached.py")
-MODULES = {"python": "heronshim.instance.main", "stmgr": "heronshim.core.daemons.stmgr"}
+MODULES = {
+    "python": "heronshim.instance.main",
+    "stmgr": "heronshim.core.daemons.stmgr",
+    "metricsmgr": "heronshim.core.daemons.metricsmgr",
+}
 
 
 @pytest.fixture(autouse=True)
-def _nothing_left() -> None:
+def _nothing_left(audit_folder: Path) -> None:
     """Clusters have homes of their own and look after them."""
 
 
@@ -115,7 +119,13 @@ def is_stuck(cluster: Cluster) -> bool:
 
 @pytest.mark.parametrize(
     ("kind", "name"),
-    [("python", "source-7"), ("python", "fan-3"), ("python", "sink-5"), ("stmgr", "stmgr-1")],
+    [
+        ("python", "source-7"),
+        ("python", "fan-3"),
+        ("python", "sink-5"),
+        ("stmgr", "stmgr-1"),
+        ("metricsmgr", "metricsmgr-1"),
+    ],
 )
 def test_a_process_that_wakes_after_it_was_replaced_changes_nothing(kind: str, name: str) -> None:
     """Its supervisor kills a wrapper and cannot reach the process itself."""

@@ -39,7 +39,7 @@ from heronshim.core.spi.registry import METRICS_SINKS, load
 from heronshim.core.stream.event_buffer import EventBuffer
 from heronshim.core.stream.frame import Kind
 from heronshim.core.stream.link import Hello, Role
-from heronshim.errors import ConfigError, HeronshimError, RemoteProtocolError
+from heronshim.errors import ConfigError, ErrorCode, HeronshimError, RemoteProtocolError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,7 +75,9 @@ class MetricsManager:
             pid=os.getpid(),
             container=start.container,
         )
-        self._link = DealerLink(self._context, hello, self._poller)
+        silence_limit_ns = int(launch.liveness_limit_s * 1e9)
+        self._link = DealerLink(self._context, hello, self._poller, silence_limit_ns)
+        self._replaced = False
         self._bad_frame_count = 0
         self._increments = Increments()
         self._report_ns = time.monotonic_ns() + METRICS_INTERVAL_NS
@@ -100,10 +102,10 @@ class MetricsManager:
             self._sinks.append(SinkThread(name, sink, launch.topology, start.container, options))
 
     def run(self, stop: StopRequest) -> None:
-        """Run until asked to stop."""
+        """Run until asked to stop, or until somebody knows a successor."""
         self._poller.register(stop.fileno(), zmq.POLLIN)
         self._link.connect(self._start.endpoint, time.monotonic_ns())
-        while not stop.requested:
+        while not (stop.requested or self._replaced):
             now_ns = time.monotonic_ns()
             self._link.tick(now_ns)
             self._read_frames(now_ns)
@@ -150,6 +152,7 @@ class MetricsManager:
         for event in self._link.take_events():
             level = "INFO" if event.kind is LinkEventKind.JOINED else "WARNING"
             log_event(level, f"link_{event.kind}", cause=event.cause)
+            self._replaced |= event.code is ErrorCode.STALE_INCARNATION
 
     def _feed(self, record: MetricsRecord) -> None:
         for sink in self._sinks:

@@ -7,7 +7,6 @@ blocks: a send that cannot go at once waits in a queue that credit bounds. Its w
 from __future__ import annotations
 
 import os
-import socket as hosts
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -20,12 +19,12 @@ from heronshim.core.codec.link import (
     encode_credit,
     encode_credit_request,
 )
-from heronshim.core.codec.master import heartbeat_to_bytes, register_to_bytes
 from heronshim.core.codec.metrics import metrics_to_bytes
 from heronshim.core.codec.plan import physical_plan_from_bytes, physical_plan_to_bytes
 from heronshim.core.daemons.stmgr_admission import admit, sources_of
 from heronshim.core.daemons.stmgr_losses import StmgrLosses
 from heronshim.core.daemons.stmgr_pressure import StmgrPressure
+from heronshim.core.daemons.stmgr_reports import heartbeat_payload, register_payload
 from heronshim.core.io.child import ChildStart
 from heronshim.core.io.dealer_link import DealerLink, LinkEvent, LinkEventKind
 from heronshim.core.io.heartbeats import HeartbeatWriter
@@ -37,7 +36,6 @@ from heronshim.core.io.state_layout import TopologyNodes
 from heronshim.core.io.surroundings import Surroundings
 from heronshim.core.io.tokens import process_token, read_secret
 from heronshim.core.io.usage import Increments, cpu_time_us, rss_bytes
-from heronshim.core.master.messages import StmgrHeartbeat, StmgrRegister
 from heronshim.core.spi.events import EventKind
 from heronshim.core.spi.metrics_sink import MetricsRecord
 from heronshim.core.spi.registry import STATE_MANAGERS, load
@@ -226,6 +224,7 @@ class StreamManager:
                 elif frame.kind == Kind.LOSS_NOTICE_ACK:
                     self._losses.on_ack(container, payload)
             except RemoteProtocolError as error:
+                self._links.bad_frame_count += 1
                 peer.give_up(str(error), now_ns)
 
     def _on_peer_event(self, container: int, event: LinkEvent) -> None:
@@ -242,12 +241,16 @@ class StreamManager:
                 self._losses.on_peer_ended(container, event.cause)
 
     def _read_master(self, now_ns: int) -> None:
-        while (frame := self._master.receive(now_ns)) is not None:
+        for _ in range(FRAMES_PER_TURN):
+            frame = self._master.receive(now_ns)
+            if frame is None:
+                break
             if frame.kind == Kind.PLAN:
                 try:
                     self._on_plan(bytes(frame.payload.buffer), now_ns)
                 except RemoteProtocolError as error:
-                    log_event("ERROR", "bad_plan", error=str(error))
+                    self._links.bad_frame_count += 1
+                    self._master.give_up(str(error), now_ns)
         for event in self._master.take_events():
             log_event("INFO", f"tmaster_link_{event.kind.value}", cause=event.cause)
             self.replaced |= event.code is ErrorCode.STALE_INCARNATION
@@ -370,33 +373,14 @@ class StreamManager:
         return DealerLink(self._context, hello, self._poller, int(launch.liveness_limit_s * 1e9))
 
     def _register(self) -> None:
-        plan = self._plan
-        register = StmgrRegister(
-            container=self._start.container,
-            host=hosts.gethostname(),
-            peer_endpoint=self._start.endpoint,
-            pid=os.getpid(),
-            incarnation=self._start.incarnation,
-            plan_epoch=plan.plan_epoch if plan else 0,
-            leader_epoch=plan.leader_epoch if plan else 0,
-        )
-        self._master.send(Kind.STMGR_REGISTER, register_to_bytes(register))
+        self._master.send(Kind.STMGR_REGISTER, register_payload(self._start, self._plan))
 
     def _heartbeat_master(self) -> None:
-        tasks = sorted(
-            task
-            for link in self._inbound.values()
-            if link.hello.role is Role.INSTANCE
-            for task in link.hello.tasks
-        )
-        beat = StmgrHeartbeat(
-            container=self._start.container,
-            plan_epoch=self._plan.plan_epoch if self._plan else 0,
-            joined_tasks=tuple(tasks),
-            connected_containers=tuple(sorted(c for c, peer in self._peers.items() if peer.up)),
-            suspected_processes=self._liveness.suspected,
-        )
-        self._master.send(Kind.STMGR_HEARTBEAT, heartbeat_to_bytes(beat))
+        payload = heartbeat_payload(
+            self._start.container, self._plan, self._inbound.values(), self._peers,
+            self._liveness.suspected,
+        )  # fmt: skip
+        self._master.send(Kind.STMGR_HEARTBEAT, payload)
 
     # ---- time ----
 
@@ -418,6 +402,8 @@ class StreamManager:
                 if str(error) != self._state_failure:
                     self._state_failure = str(error)
                     log_event("ERROR", "state_failed", error=error)
+            else:
+                self._state_failure = ""
         if self._is_due("pressure", PRESSURE_LOOK_NS, now_ns):
             self._pressure.look(now_ns)
         if self._is_due("metrics", METRICS_NS, now_ns):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from heronshim.core.io.router_links import own_tasks
 from heronshim.core.plan.topology import METRICSMGR_TASK
 from heronshim.core.stream.link import Hello, Role
 from heronshim.errors import ErrorCode
@@ -22,7 +21,7 @@ def sources_of(hello: Hello, peer_tasks: Mapping[int, tuple[int, ...]]) -> froze
     """
     if hello.role is Role.STMGR:
         return frozenset(peer_tasks.get(hello.container, ())) if peer_tasks else None
-    return own_tasks(hello)
+    return frozenset(hello.tasks)
 
 
 def admit(

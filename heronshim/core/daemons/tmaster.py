@@ -408,10 +408,7 @@ class TMasterDaemon:
             sums=self._increments.take(
                 {
                     "cpu_time_us": cpu_time_us(),
-                    "refused_hello_count": self._links.refused_hello_count,
-                    "stale_frame_count": self._links.stale_frame_count,
-                    "bad_frame_count": self._links.bad_frame_count,
-                    "closed_connection_count": self._links.connections.closed_count,
+                    **self._links.counts(),
                     "metrics_dropped_count": self._metrics.dropped_count,
                 }
             ),

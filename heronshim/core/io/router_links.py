@@ -127,7 +127,7 @@ class RouterLinks:
         """Frames of connections that no hello binds (any more)."""
         self.bad_frame_count = 0
         self.foreign_source_count = 0
-        """Frames of instances for tasks that are not theirs."""
+        """Frames of tasks that do not live behind their link."""
         self.lost_frame_count = 0
         """Frames of peers that never came."""
         self.joined: list[InboundLink] = []

@@ -117,6 +117,9 @@ class PressureLeases:
 
     def hear(self, link: int, said: BackPressure, now_ns: int) -> None:
         """An announcement came on a link (a small integer)."""
+        if len(self._until_ns) >= LEASES_MAX:
+            live = self._until_ns.items()
+            self._until_ns = {key: until_ns for key, until_ns in live if until_ns > now_ns}
         if not said.active:
             self._until_ns.pop((link, said.task), None)
         elif (link, said.task) in self._until_ns or len(self._until_ns) < LEASES_MAX:

@@ -9,7 +9,8 @@ out of one pool, divided evenly.
 A frame goes when its sender holds credit for all of it. A sender without enough says how large its
 next frame is and stands in line; a frame over the window goes when nothing waits for its
 destination, one at a time. So no hop holds more than the pool and one frame for each destination,
-and nobody in line starves. (ARCHITECTURE.md, D4.)
+and one more for each sender that was stopped with credit for one; nobody in line starves.
+(ARCHITECTURE.md, D4.)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A stream manager's routing: frames by destination task, held back by credit. Pure.
 
 The payload is never looked into. Data frames wait in a queue per task while the task has not
-joined or its next hop has granted no credit; outcomes, which the data in flight bounds, only while
-it has not joined. What a queue holds was granted by this hop, so its CreditReceiver bounds it.
+joined or its next hop has granted no credit, and the CreditReceiver of this hop bounds them;
+outcomes only while it has not joined, and OUTCOMES_WAITING_BYTES_MAX bounds them.
 """
 
 from __future__ import annotations

@@ -179,6 +179,9 @@ class SchedulerSuite:
         after = self.running()[1]
         scheduler.restart([1], "a1b2")
         self.open().restart([1], "a1b2")
+        # Whatever was done for them comes before this.
+        scheduler.add_containers([self.plan(2)], self.launch())
+        self.eventually(lambda: 2 in self.running(), "container 2 runs")
         assert self.running()[1] == after
         self.open().restart([1], "a1b3")
         self.eventually(lambda: self._is_restarted(after), "container 1 runs anew for another")

@@ -9,6 +9,7 @@ import pytest
 
 from bench.faults.cluster import Cluster
 from bench.faults.rigs import RIGS
+from tests.system.auditing import audited
 
 LIGHT = {"LEDGER_PER_S": "500"}
 """A busy machine carries it, so that what is late is late because of the fault."""
@@ -45,8 +46,9 @@ class Shared:
 
 
 @pytest.fixture(scope="module")
-def shared() -> Iterator[Shared]:
-    found = Shared()
-    yield found
-    found.close()
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shared]:
+    with audited(tmp_path_factory.mktemp("audit")):
+        found = Shared()
+        yield found
+        found.close()
     assert found.wrong == []

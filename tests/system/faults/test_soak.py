@@ -14,6 +14,7 @@ MINUTES = 3.0
 @pytest.mark.system
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
+@pytest.mark.usefixtures("audit_folder")
 def test_nothing_is_lost_whatever_happens() -> None:
     """The seed and each deed are printed; `make soak SEED=n` repeats them."""
     assert soak(MINUTES, secrets.randbelow(1_000_000), print) == []

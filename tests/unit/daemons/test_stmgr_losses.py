@@ -13,6 +13,7 @@ import zmq
 from heronshim.core.codec.link import (
     decode_loss_notice,
     decode_loss_notice_ack,
+    encode_credit,
     encode_loss_notice,
     encode_loss_notice_ack,
 )
@@ -133,6 +134,25 @@ def test_notice_of_a_peer_goes_to_local_spouts_only_and_its_copies_are_dropped(c
     cluster.spout.link.send(Kind.LOSS_NOTICE_ACK, encode_loss_notice_ack(HEARD.id), 0, 1)
     assert told(cluster.bolt) == cluster.told_peer() == []
     assert cluster.total("loss_notice_count") == 0
+
+
+def test_credit_of_a_peer_that_no_frame_needs_ends_that_link(cluster) -> None:
+    hellos = len(cluster.peer.of_kind(Kind.HELLO))
+    peer = cluster.peer.of_kind(Kind.HELLO)[-1].peer
+    for grant in (1 << 40, (1 << 63) - 1):
+        cluster.peer.send(peer, Kind.CREDIT, encode_credit({2: grant, 4: grant}))
+    cluster.wait(lambda: len(cluster.peer.of_kind(Kind.HELLO)) > hellos, "another hello")
+    cluster.wait(lambda: told(cluster.spout), "the notice")
+    assert "at most" in told(cluster.spout)[0].cause
+    assert cluster.total("bad_frame_count") == 1
+
+
+def test_plan_that_cannot_be_read_ends_the_link_to_its_tmaster(cluster) -> None:
+    hellos = len(cluster.master.of_kind(Kind.HELLO))
+    master = cluster.master.of_kind(Kind.HELLO)[-1].peer
+    cluster.master.send(master, Kind.PLAN, b"\xff")
+    cluster.wait(lambda: len(cluster.master.of_kind(Kind.HELLO)) > hellos, "another hello")
+    assert cluster.total("bad_frame_count") == 1
 
 
 def test_notice_of_an_instance_is_passed_on_but_not_back(cluster) -> None:

@@ -324,7 +324,7 @@ def test_link_to_a_peer_that_is_silent_beyond_the_limit_ends(zmq_context, make_r
     peer = make_router()
     join(driver, peer)
     driver.until(lambda: LinkEventKind.ENDED in driver.kinds(), "the end")
-    assert driver.events[-1].cause.startswith("silent for 0.")
+    assert driver.events[-1].cause.startswith("silent for ")
     assert not driver.events[-1].clean
     join(driver, peer)
     driver.link.close("test is over", time.monotonic_ns())

@@ -9,6 +9,7 @@ from heronshim.core.stream.backpressure import (
     BEGIN_LOOKS,
     END_LOOKS,
     LEASE_NS,
+    LEASES_MAX,
     LOOK_NS,
     REPEAT_NS,
     BackPressure,
@@ -82,6 +83,14 @@ def test_announcement_is_believed_for_its_lease():
     assert leases.any_active(LEASE_NS - 1)
     assert not leases.any_active(LEASE_NS)
     leases.hear(1, BackPressure(SLOW, True, 0), LEASE_NS - 1)
+    assert leases.any_active(LEASE_NS)
+
+
+def test_what_a_broken_peer_announced_keeps_no_other_out_once_it_is_over():
+    leases = PressureLeases()
+    for task in range(LEASES_MAX):
+        leases.hear(1, BackPressure(task, True, 0), 0)
+    leases.hear(2, BackPressure(SLOW, True, 0), LEASE_NS)
     assert leases.any_active(LEASE_NS)
 
 
