@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import sysconfig
+from itertools import dropwhile
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -76,6 +77,7 @@ def _is_installed(file: str) -> bool:
 
 
 if folder := os.environ.get(FOLDER, ""):
-    words = sys.orig_argv
-    if "-m" in words[:-1] and (module := words[words.index("-m") + 1]).startswith(WATCHED):
+    # Not of a wrapper, which has its process's command for an argument.
+    words = list(dropwhile(lambda word: word.startswith("-") and word != "-m", sys.orig_argv[1:]))
+    if words[:1] == ["-m"] and (module := words[1]).startswith(WATCHED):
         install(module, folder)
