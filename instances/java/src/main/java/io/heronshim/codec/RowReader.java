@@ -24,6 +24,9 @@ public final class RowReader {
           .withActionOnMalformedString(CodingErrorAction.REPORT)
           .withActionOnUnmappableString(CodingErrorAction.REPORT);
 
+  /** Room that is made for what is claimed only. */
+  private static final int FIRST_ITEMS = 1024;
+
   private RowReader() {}
 
   /**
@@ -36,7 +39,7 @@ public final class RowReader {
     Reader reader = new Reader(blob, opaque);
     try {
       int count = reader.count(reader.unpacker.unpackArrayHeader());
-      List<List<Object>> rows = new ArrayList<>(count);
+      List<List<Object>> rows = new ArrayList<>(Math.min(count, FIRST_ITEMS));
       for (int index = 0; index < count; index++) {
         rows.add(reader.list(0));
       }
@@ -44,8 +47,13 @@ public final class RowReader {
         throw new RemoteProtocolError("rows are followed by other bytes");
       }
       return rows;
-    } catch (IOException | MessagePackException | UnsupportedOperationException error) {
+    } catch (RemoteProtocolError error) {
+      throw error;
+    } catch (IOException | MessagePackException error) {
       throw damaged(error);
+    } catch (RuntimeException | LinkageError | StackOverflowError error) {
+      // A map's keys may be of an author's class, whose hashCode may throw.
+      throw new RemoteProtocolError("rows cannot be read: " + error.getClass().getName());
     }
   }
 
@@ -61,7 +69,7 @@ public final class RowReader {
         map.put(String.valueOf(entry.getKey()), entry.getValue());
       }
       return map;
-    } catch (IOException | MessagePackException error) {
+    } catch (IOException | MessagePackException | UnsupportedOperationException error) {
       throw damaged(error);
     }
   }
@@ -91,7 +99,7 @@ public final class RowReader {
 
     List<Object> list(int depth) throws IOException {
       int count = count(unpacker.unpackArrayHeader());
-      List<Object> list = new ArrayList<>(count);
+      List<Object> list = new ArrayList<>(Math.min(count, FIRST_ITEMS));
       for (int index = 0; index < count; index++) {
         list.add(value(depth + 1));
       }
@@ -100,7 +108,7 @@ public final class RowReader {
 
     Map<Object, Object> map(int depth) throws IOException {
       int count = count(unpacker.unpackMapHeader());
-      Map<Object, Object> map = new HashMap<>(2 * count);
+      Map<Object, Object> map = new HashMap<>(Math.min(2 * count, FIRST_ITEMS));
       for (int index = 0; index < count; index++) {
         Object key = value(depth + 1);
         map.put(key, value(depth + 1));

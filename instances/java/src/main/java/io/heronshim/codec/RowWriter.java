@@ -13,6 +13,7 @@ import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.RandomAccess;
 
 /**
  * Writes rows as MessagePack, one array of values each.
@@ -45,6 +46,11 @@ public final class RowWriter {
     return size;
   }
 
+  /** Bytes of its buffer. */
+  public int capacity() {
+    return buffer.length;
+  }
+
   /** Forgets what was written from `newSize` on. */
   public void truncate(int newSize) {
     size = newSize;
@@ -70,18 +76,42 @@ public final class RowWriter {
   public void row(List<?> values, List<String> fields, OpaqueValues opaque)
       throws UnwritableValueException {
     int start = size;
-    arrayHeader(values.size());
     int position = 0;
     try {
-      for (Object value : values) {
-        value(value, opaque, 0);
+      List<?> all = stable(values);
+      int count = all.size();
+      arrayHeader(count);
+      while (position < count) {
+        value(all.get(position), opaque, 0);
         position++;
       }
     } catch (UnwritableValueException error) {
       size = start;
-      String field = position < fields.size() ? fields.get(position) : "#" + position;
-      throw new UnwritableValueException("field \"" + field + "\": " + error.getMessage());
+      throw new UnwritableValueException(field(fields, position) + error.getMessage());
+    } catch (RuntimeException | StackOverflowError error) {
+      // An author's list changed meanwhile, or holds itself: half a row would be read as another.
+      size = start;
+      throw new UnwritableValueException(
+          field(fields, position) + "a value cannot be read: " + error.getClass().getName()
+              + "; is it changed by another thread meanwhile, or does it hold itself?");
     }
+  }
+
+  private static String field(List<String> fields, int position) {
+    return "field \"" + (position < fields.size() ? fields.get(position) : "#" + position) + "\": ";
+  }
+
+  /** The list, or a copy, of which exactly as many items can be got as it says now, or none. */
+  private static List<?> stable(List<?> list) {
+    return list instanceof RandomAccess ? list : Arrays.asList(list.toArray());
+  }
+
+  /** Appends what another writer holds from `from` on. */
+  public void append(RowWriter other, int from) {
+    int count = other.size - from;
+    ensure(count);
+    System.arraycopy(other.buffer, from, buffer, size, count);
+    size += count;
   }
 
   /** Appends the head of an array. */
@@ -142,16 +172,21 @@ public final class RowWriter {
 
   private void list(List<?> list, OpaqueValues opaque, int depth) throws UnwritableValueException {
     checkDepth(depth);
-    arrayHeader(list.size());
-    for (Object item : list) {
-      value(item, opaque, depth);
+    List<?> items = stable(list);
+    int count = items.size();
+    arrayHeader(count);
+    for (int index = 0; index < count; index++) {
+      value(items.get(index), opaque, depth);
     }
   }
 
   private void map(Map<?, ?> map, OpaqueValues opaque, int depth) throws UnwritableValueException {
     checkDepth(depth);
-    header(map.size(), 0x80, 0xde, 0xdf);
-    for (Map.Entry<?, ?> entry : map.entrySet()) {
+    // Its size now and what its iterator gives later may differ where other threads change it.
+    Object[] entries = map.entrySet().toArray();
+    header(entries.length, 0x80, 0xde, 0xdf);
+    for (Object each : entries) {
+      Map.Entry<?, ?> entry = (Map.Entry<?, ?>) each;
       value(entry.getKey(), opaque, depth);
       value(entry.getValue(), opaque, depth);
     }

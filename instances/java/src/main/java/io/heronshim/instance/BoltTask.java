@@ -108,6 +108,9 @@ final class BoltTask extends Task {
     if (work == null && !begin(nowNs)) {
       return ticked;
     }
+    if (work == null) {
+      return true;
+    }
     if (work.next > 0 && isHeld(nowNs)) {
       return ticked;
     }
@@ -136,7 +139,7 @@ final class BoltTask extends Task {
     return true;
   }
 
-  /** Takes the next batch to execute, if there is one and the task is not held back. */
+  /** Takes the next batch, if there is one and the task is not held back; drops what is damaged. */
   private boolean begin(long nowNs) {
     Arrived arrived;
     runtime.lock().lock();
@@ -153,13 +156,13 @@ final class BoltTask extends Task {
       DataBatch batch = DataBatches.parse(DataBatch.parser(), arrived.payload(), "DataBatch");
       boolean isJava = context.plan().isJava(arrived.source());
       work = new Work(arrived, batch, DataBatches.rows(batch, isJava ? opaque : null));
-      return true;
     } catch (RemoteProtocolError error) {
       // What is dropped holds no credit.
       consumed(arrived);
+      report(error);
       runtime.onBadFrame(arrived.source(), error);
-      return false;
     }
+    return true;
   }
 
   private void runChunk(long nowNs) {
@@ -194,6 +197,7 @@ final class BoltTask extends Task {
       for (int index = 0; index < input.rootCount(); index++) {
         outcomes.fail(input.root(index));
       }
+      onOutcome();
     }
   }
 

@@ -14,6 +14,6 @@ public interface ComponentHost {
   /** An author's grouping, prepared for one emitting task. */
   Chooser grouping(Plan plan, int task, Plan.Consumer consumer, List<Integer> targets);
 
-  /** What serializes values that only Java reads; used by one thread at a time. */
+  /** What serializes values that only Java reads. */
   OpaqueValues opaqueValues();
 }

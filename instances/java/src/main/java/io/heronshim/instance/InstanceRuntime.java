@@ -248,11 +248,11 @@ final class InstanceRuntime {
     }
   }
 
-  /** When something is due though nothing happens. */
-  long nextDeadlineNs() {
+  /** When something is due though nothing happens; `isUp`: else what is to be sent waits. */
+  long nextDeadlineNs(boolean isUp) {
     lock.lock();
     try {
-      long due = Math.min(nextMetricsNs, losses.nextDeadlineNs());
+      long due = isUp ? Math.min(nextMetricsNs, losses.nextDeadlineNs()) : Long.MAX_VALUE;
       return rowsSinceNs > 0 ? Math.min(due, rowsSinceNs + options.flushAgeNs()) : due;
     } finally {
       lock.unlock();

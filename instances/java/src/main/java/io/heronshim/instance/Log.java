@@ -36,10 +36,10 @@ public final class Log {
   }
 
   /** The text of an author's object, whose toString may throw. */
-  static String text(Object value) {
+  public static String text(Object value) {
     try {
       return String.valueOf(value);
-    } catch (RuntimeException error) {
+    } catch (RuntimeException | LinkageError | StackOverflowError error) {
       return value.getClass().getName() + " (its text cannot be read)";
     }
   }

@@ -91,7 +91,7 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
     long nowNs = runtime.nowNs();
     link.tick(nowNs);
     send(runtime.turn(link.isUp(), nowNs), nowNs);
-    long dueNs = Math.min(runtime.nextDeadlineNs(), link.nextDeadlineNs());
+    long dueNs = Math.min(runtime.nextDeadlineNs(link.isUp()), link.nextDeadlineNs());
     long waitNs = Math.min(WAIT_NS_MAX, dueNs - runtime.nowNs());
     if (waitNs >= NS_PER_MS / 2) {
       selector.select((waitNs + NS_PER_MS / 2) / NS_PER_MS);

@@ -17,6 +17,10 @@ final class OpenBatch {
   static final int BYTES_LIMIT = 32 << 20;
 
   private static final int COMPACT_ROWS = 256;
+  private static final int ENCODER_BYTES_KEPT = 1 << 20;
+
+  /** Of rows being encoded, which asks the author's values: outside of this batch's lock. */
+  private static final ThreadLocal<RowWriter> ENCODER = ThreadLocal.withInitial(RowWriter::new);
 
   final String component;
   final int source;
@@ -66,15 +70,29 @@ final class OpenBatch {
    * @param id of the tree of its only copy, which opens when the row leaves; or null
    * @param pairs (root, edge) pairs of the row otherwise
    */
-  synchronized void append(Route route, List<Object> values, Object id, Pairs pairs)
+  void append(Route route, List<Object> values, Object id, Pairs pairs)
       throws UnwritableValueException {
-    int before = writer.size();
-    writer.row(values, route.fields, opaque);
-    if (writer.size() - before > BYTES_LIMIT) {
-      int bytes = writer.size() - before;
-      writer.truncate(before);
-      throw new UnwritableValueException("a row of " + bytes + " bytes is over " + BYTES_LIMIT);
+    RowWriter encoder = ENCODER.get();
+    // Not always 0: an author's value may emit while it is serialized.
+    int from = encoder.size();
+    try {
+      encoder.row(values, route.fields, opaque);
+      int bytes = encoder.size() - from;
+      if (bytes > BYTES_LIMIT) {
+        throw new UnwritableValueException("a row of " + bytes + " bytes is over " + BYTES_LIMIT);
+      }
+      append(encoder, from, route, id, pairs);
+    } finally {
+      encoder.truncate(from);
+      if (from == 0 && encoder.capacity() > ENCODER_BYTES_KEPT) {
+        ENCODER.remove();
+      }
     }
+  }
+
+  private synchronized void append(
+      RowWriter encoder, int from, Route route, Object id, Pairs pairs) {
+    writer.append(encoder, from);
     if (tail == ends.length) {
       grow();
     }

@@ -58,9 +58,9 @@ public final class SpoutCollector {
 
   /** One copy: its tree opens when it leaves. */
   private void sendOne(Route route, int target, List<Object> values, Object treeId) {
-    task.onTrackedRow(treeId);
     try {
       emitter.append(route, target, values, treeId, Pairs.NONE);
+      task.onTrackedRow(treeId);
     } catch (UnwritableValueException error) {
       task.onUnwritable(error, treeId);
     }

@@ -183,6 +183,7 @@ final class SpoutTask extends Task implements Settled, Outbox.Trees {
     return openCount + unflushed.get();
   }
 
+  /** A row whose tree is not open yet was appended; it may have left already. */
   void onTrackedRow(Object treeId) {
     if (treeId != null) {
       unflushed.incrementAndGet();
@@ -221,7 +222,6 @@ final class SpoutTask extends Task implements Settled, Outbox.Trees {
   void onUnwritable(UnwritableValueException error, Object treeId) {
     report(error);
     if (treeId != null) {
-      unflushed.decrementAndGet();
       runtime.lock().lock();
       try {
         failed(treeId);

@@ -98,20 +98,34 @@ final class TaskMeter {
   }
 
   /** Reports an error with its trace; over the limit it is counted. */
-  synchronized void error(Throwable error, String inHand, long nowNs, long timeMs) {
-    add("error_count", 1);
+  void error(Throwable error, String inHand, long nowNs, long timeMs) {
+    // What an author's exception says of itself may wait for anything: the lock is not held.
     String cause = fingerprint(error);
+    String message = cut(sendable(Log.text(error)), MESSAGE_CHARACTERS_MAX);
+    String text = cut(sendable(inHand), IN_HAND_CHARACTERS_MAX);
+    ErrorReport.Builder report = admit(cause, message, text, nowNs, timeMs);
+    if (report != null) {
+      String trace = sendable(trace(error));
+      int from = Math.max(0, trace.length() - DETAIL_CHARACTERS_MAX);
+      addError(report.setDetail(trace.substring(from)).build());
+    }
+  }
+
+  /** Counts an error; null: it is over the limit. */
+  private synchronized ErrorReport.Builder admit(
+      String cause, String message, String inHand, long nowNs, long timeMs) {
+    add("error_count", 1);
     Suppressed known = suppressed.get(cause);
     ErrorReport.Builder report =
         ErrorReport.newBuilder()
             .setTimeMs(timeMs)
             .setTask(task)
             .setComponent(component)
-            .setMessage(cut(sendable(Log.text(error)), MESSAGE_CHARACTERS_MAX))
+            .setMessage(message)
             .setCount(1 + (known == null ? 0 : known.report().getCount()))
             .setFingerprint(cause)
             .setFirstMs(known == null ? timeMs : known.report().getFirstMs())
-            .setInHand(cut(sendable(inHand), IN_HAND_CHARACTERS_MAX));
+            .setInHand(inHand);
     while (!recentErrorsNs.isEmpty() && nowNs - recentErrorsNs.peekFirst() >= errorIntervalNs) {
       recentErrorsNs.removeFirst();
     }
@@ -119,13 +133,15 @@ final class TaskMeter {
       if (known != null || suppressed.size() < SUPPRESSED_CAUSES_MAX) {
         suppressed.put(cause, new Suppressed(report.build(), nowNs));
       }
-      return;
+      return null;
     }
     recentErrorsNs.addLast(nowNs);
     suppressed.remove(cause);
-    String trace = sendable(trace(error));
-    int from = Math.max(0, trace.length() - DETAIL_CHARACTERS_MAX);
-    errors.add(report.setDetail(trace.substring(from)).build());
+    return report;
+  }
+
+  private synchronized void addError(ErrorReport report) {
+    errors.add(report);
   }
 
   /** Returns and forgets the errors to report; `last`: the process ends. */

@@ -30,11 +30,13 @@ import org.apache.storm.utils.Utils;
 public final class StormHost implements ComponentHost {
   private final StormTopologyFiles files;
   private final StormContexts contexts;
+  private final OpaqueValues opaqueValues;
 
   /** Reads the topology's package. */
   public StormHost(Plan plan, String topologyId, Path packageDir) {
     files = StormTopologyFiles.read(plan, topologyId, packageDir);
     contexts = new StormContexts(plan, topologyId, packageDir, files);
+    opaqueValues = new KryoValues(files.conf());
   }
 
   @Override
@@ -101,6 +103,6 @@ public final class StormHost implements ComponentHost {
 
   @Override
   public OpaqueValues opaqueValues() {
-    return new KryoValues(files.conf());
+    return opaqueValues;
   }
 }

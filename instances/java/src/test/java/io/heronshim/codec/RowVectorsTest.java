@@ -12,6 +12,7 @@ import java.math.BigInteger;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
+import java.util.ConcurrentModificationException;
 import java.util.HashMap;
 import java.util.LinkedList;
 import java.util.List;
@@ -31,7 +32,7 @@ class RowVectorsTest {
 
         @Override
         public Object read(byte[] bytes) {
-          throw new IllegalStateException("nothing is opaque here");
+          throw new RemoteProtocolError("nothing is opaque here");
         }
       };
 
@@ -129,6 +130,93 @@ class RowVectorsTest {
     List<Object> row = List.of(1L, List.of(new Object()));
     assertThrows(UnwritableValueException.class, () -> writer.row(row, List.of("x", "y"), null));
     assertEquals(before, writer.size());
+  }
+
+  static List<List<?>> changing() {
+    List<Object> itself = new ArrayList<>();
+    itself.add(itself);
+    return List.of(
+        new ChangingList(true), new ChangingList(false), List.of(1L, new ChangingList(true)),
+        List.of(1L, new ChangingList(false)), List.of(1L, itself));
+  }
+
+  /** Says that it has more items than it gives. */
+  private static final class ChangingList extends ArrayList<Object> {
+    private static final long serialVersionUID = 1L;
+    private final boolean hasItems;
+
+    ChangingList(boolean hasItems) {
+      super(List.of(1L));
+      this.hasItems = hasItems;
+    }
+
+    @Override
+    public int size() {
+      if (!hasItems) {
+        throw new ConcurrentModificationException();
+      }
+      return 2;
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("changing")
+  void rowThatChangesWhileItIsWrittenLeavesNothingBehind(List<?> row) throws Exception {
+    for (OpaqueValues opaque : Arrays.asList(NONE, null)) {
+      RowWriter writer = new RowWriter();
+      writer.row(List.of("a"), List.of("x"), opaque);
+      int before = writer.size();
+      UnwritableValueException error =
+          assertThrows(
+              UnwritableValueException.class, () -> writer.row(row, List.of("x", "y"), opaque));
+      assertTrue(error.getMessage().startsWith("field \""), error.getMessage());
+      assertEquals(before, writer.size());
+    }
+  }
+
+  @Test
+  void mapIsWrittenAsItsEntriesAre() throws Exception {
+    Map<String, Object> growing =
+        new HashMap<>(Map.of("k", 1L)) {
+          private static final long serialVersionUID = 1L;
+
+          @Override
+          public int size() {
+            return 0;
+          }
+        };
+    assertEquals(Map.of("k", 1L), read(written(growing, null), null));
+  }
+
+  /** Its class cannot be used as a map's key. */
+  private static final class Unhashable {
+    @Override
+    public int hashCode() {
+      throw new IllegalStateException("no");
+    }
+
+    @Override
+    public boolean equals(Object other) {
+      return this == other;
+    }
+  }
+
+  @Test
+  void keyThatCannotBeHashedIsADamagedRow() {
+    OpaqueValues unhashable =
+        new OpaqueValues() {
+          @Override
+          public byte[] write(Object value) {
+            return new byte[1];
+          }
+
+          @Override
+          public Object read(byte[] bytes) {
+            return new Unhashable();
+          }
+        };
+    byte[] map = {(byte) 0x81, (byte) 0xd4, RowWriter.OPAQUE, 0, (byte) 0xc0};
+    assertThrows(RemoteProtocolError.class, () -> read(map, unhashable));
   }
 
   @Test

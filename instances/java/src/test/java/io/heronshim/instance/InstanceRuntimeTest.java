@@ -9,6 +9,7 @@ import com.google.protobuf.ByteString;
 import com.google.protobuf.InvalidProtocolBufferException;
 import io.heronshim.Vectors;
 import io.heronshim.codec.DataBatches;
+import io.heronshim.codec.OpaqueValues;
 import io.heronshim.codec.RowWriter;
 import io.heronshim.stream.Frame;
 import io.heronshim.stream.FrameHeader;
@@ -23,6 +24,8 @@ import io.heronshim.wire.v1.DataBatch;
 import io.heronshim.wire.v1.Grouping;
 import io.heronshim.wire.v1.GroupingKind;
 import io.heronshim.wire.v1.InputStream;
+import io.heronshim.wire.v1.Language;
+import io.heronshim.wire.v1.MetricsReport;
 import io.heronshim.wire.v1.Outcomes;
 import io.heronshim.wire.v1.OutputStream;
 import io.heronshim.wire.v1.PhysicalPlan;
@@ -31,6 +34,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.function.BiConsumer;
 import org.junit.jupiter.api.Test;
@@ -48,16 +52,19 @@ class InstanceRuntimeTest {
               "words-1700000000", 1, "split-3", "split", 17, "00", "ipc:///none",
               List.of(List.of(3)), ""),
           new SplittableRandom(1),
-          new InstanceRuntime.Wakeup() {
-            @Override
-            public void wakeIo() {}
+          new NoWakeup());
 
-            @Override
-            public void wakeExecutors() {}
+  /** Of a runtime without threads. */
+  static final class NoWakeup implements InstanceRuntime.Wakeup {
+    @Override
+    public void wakeIo() {}
 
-            @Override
-            public void start(Plan plan) {}
-          });
+    @Override
+    public void wakeExecutors() {}
+
+    @Override
+    public void start(Plan plan) {}
+  }
 
   private BoltCollector collector;
 
@@ -80,7 +87,7 @@ class InstanceRuntimeTest {
   }
 
   /** Lines, split and count; with a cycle split also takes what it emits itself. */
-  private static PhysicalPlan plan(String delivery, boolean hasCycle) {
+  static PhysicalPlan plan(String delivery, boolean hasCycle) {
     JsonObject recorded =
         Vectors.cases("exchange", "frames").stream()
             .filter(frame -> frame.get("kind").getAsString().equals("PLAN"))
@@ -110,6 +117,11 @@ class InstanceRuntimeTest {
   }
 
   private BoltTask open(PhysicalPlan wire, BiConsumer<InputTuple, BoltCollector> execute) {
+    return open(wire, execute, null);
+  }
+
+  private BoltTask open(
+      PhysicalPlan wire, BiConsumer<InputTuple, BoltCollector> execute, OpaqueValues opaque) {
     runtime.onFrame(FrameHeader.of(Kind.PLAN, 0, 0, 1), wire.toByteArray(), 1);
     Plan plan = Plan.read(wire.toByteArray());
     TaskContext context =
@@ -117,7 +129,7 @@ class InstanceRuntimeTest {
             plan, "words-1700000000", 3, "split", List.of(3), List.of(3), new HashMap<>(), 1);
     Options options = new Options(wire.getTopology(), plan.component("split"));
     assertEquals(ComponentKind.COMPONENT_KIND_BOLT, plan.component("split").getKind());
-    BoltTask task = new BoltTask(runtime, context, options, new FakeBolt(execute), null);
+    BoltTask task = new BoltTask(runtime, context, options, new FakeBolt(execute), opaque);
     runtime.add(task);
     Map<String, Route> routes = Route.make(plan, 3, null, new SplittableRandom(2));
     task.open(new Emitter(runtime, context, routes, new SplittableRandom(3)));
@@ -156,9 +168,13 @@ class InstanceRuntimeTest {
   }
 
   private void sendLine() throws Exception {
+    send("heron crane", null);
+  }
+
+  private void send(Object value, OpaqueValues opaque) throws Exception {
     RowWriter writer = new RowWriter();
     writer.arrayHeader(1);
-    writer.row(List.of("heron crane"), List.of("line"), null);
+    writer.row(List.of(value), List.of("line"), opaque);
     DataBatch batch =
         DataBatch.newBuilder()
             .setComponent("lines")
@@ -171,17 +187,28 @@ class InstanceRuntimeTest {
     runtime.onFrame(FrameHeader.of(Kind.DATA, 3, 2, 1), batch.toByteArray(), runtime.nowNs());
   }
 
-  /** Runs a task until nothing happens, and lets all leave that may. */
-  private List<Frame> run(BoltTask task) {
-    List<Frame> frames = new ArrayList<>();
+  /** Lets the task emit. */
+  private void grant() {
     Credit credit = Credit.newBuilder().addTasks(1).addBytes(1 << 16).build();
     runtime.onFrame(FrameHeader.of(Kind.CREDIT, 0, 0, 1), credit.toByteArray(), runtime.nowNs());
+  }
+
+  /** Runs a task until nothing happens, and lets all leave that may; reports of metrics too. */
+  private List<Frame> runAll(BoltTask task) {
     while (task.step(runtime.nowNs())) {
       runtime.afterStep(false);
     }
     runtime.afterStep(true);
-    frames.addAll(runtime.turn(true, runtime.nowNs()));
-    return frames.stream().filter(frame -> frame.kind() != Kind.METRICS).toList();
+    return runtime.turn(true, runtime.nowNs());
+  }
+
+  private List<Frame> run(BoltTask task) {
+    return runAll(task).stream().filter(frame -> frame.kind() != Kind.METRICS).toList();
+  }
+
+  private static MetricsReport report(List<Frame> frames) {
+    Frame last = frames.stream().filter(frame -> frame.kind() == Kind.METRICS).findFirst().get();
+    return DataBatches.parse(MetricsReport.parser(), last.payload(), "MetricsReport");
   }
 
   private static long xor(List<Frame> frames) {
@@ -216,6 +243,7 @@ class InstanceRuntimeTest {
               out.emit("default", List.of(input), List.of("crane"));
               out.ack(input.root(0), input.edge(0) ^ input.children());
             });
+    grant();
     sendLine();
     List<Frame> frames = run(task);
     assertEquals(EDGE ^ edges(frames), xor(frames));
@@ -245,6 +273,44 @@ class InstanceRuntimeTest {
   }
 
   @Test
+  void valueThatCannotBeReadIsReportedAndTheTaskGoesOn() throws Exception {
+    OpaqueValues unreadable =
+        new OpaqueValues() {
+          @Override
+          public byte[] write(Object value) {
+            return new byte[] {7};
+          }
+
+          @Override
+          public Object read(byte[] bytes) {
+            throw new NoClassDefFoundError("app.Missing");
+          }
+        };
+    PhysicalPlan.Builder wire = plan("at_least_once", false).toBuilder();
+    wire.getTopologyBuilder()
+        .getComponentsBuilderList()
+        .forEach(component -> component.setLanguage(Language.LANGUAGE_JAVA));
+    List<Object> seen = new ArrayList<>();
+    BoltTask task = open(wire.build(), (input, out) -> seen.addAll(input.values()), unreadable);
+    send(Optional.empty(), unreadable);
+    sendLine();
+    List<Frame> frames = runAll(task);
+    assertEquals(List.of("heron crane"), seen);
+    assertTrue(frames.stream().anyMatch(frame -> frame.kind() == Kind.LOSS_NOTICE));
+    assertEquals(1, report(frames).getErrorsCount());
+    String message = report(frames).getErrors(0).getMessage();
+    assertTrue(message.contains("NoClassDefFoundError"), message);
+  }
+
+  @Test
+  void whatIsOnlyToBeSentIsNotDueWhileTheLinkIsDown() throws Exception {
+    open(plan("at_least_once", false), (input, out) -> {});
+    runtime.onLinkLost("gone", runtime.nowNs());
+    assertTrue(runtime.nextDeadlineNs(true) <= runtime.nowNs());
+    assertEquals(Long.MAX_VALUE, runtime.nextDeadlineNs(false));
+  }
+
+  @Test
   void atMostOnceOnACycleTreesAreCountedWithoutTheAuthor() throws Exception {
     BoltTask task =
         open(
@@ -253,6 +319,7 @@ class InstanceRuntimeTest {
               assertEquals(0, input.rootCount());
               out.emit("default", List.of(), List.of("heron"));
             });
+    grant();
     sendLine();
     List<Frame> frames = run(task);
     assertTrue(edges(frames) != 0);

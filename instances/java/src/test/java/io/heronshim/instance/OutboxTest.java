@@ -2,17 +2,24 @@ package io.heronshim.instance;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import io.heronshim.codec.DataBatches;
+import io.heronshim.codec.OpaqueValues;
+import io.heronshim.codec.UnwritableValueException;
 import io.heronshim.stream.Frame;
 import io.heronshim.wire.v1.DataBatch;
 import io.heronshim.wire.v1.OutputStream;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.SplittableRandom;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.FutureTask;
 import org.junit.jupiter.api.Test;
 
 class OutboxTest {
@@ -114,6 +121,52 @@ class OutboxTest {
     outbox.onCredit(TARGET, 1 << 16, 1);
     outbox.flush(1, false);
     assertFalse(outbox.holds(SOURCE, 1));
+  }
+
+  @Test
+  void rowsLeaveWhileAnotherIsBeingEncoded() throws Exception {
+    CountDownLatch begun = new CountDownLatch(1);
+    CountDownLatch goOn = new CountDownLatch(1);
+    OpaqueValues slow =
+        new OpaqueValues() {
+          @Override
+          public byte[] write(Object value) throws UnwritableValueException {
+            begun.countDown();
+            try {
+              goOn.await();
+            } catch (InterruptedException error) {
+              throw new UnwritableValueException("interrupted");
+            }
+            return new byte[] {7};
+          }
+
+          @Override
+          public Object read(byte[] bytes) {
+            return "slow";
+          }
+        };
+    OpenBatch toJava = outbox.open("split", SOURCE, TARGET + 1, false, slow);
+    toJava.append(words, List.of("a"), null, Pairs.NONE);
+    FutureTask<Void> emit =
+        new FutureTask<>(
+            () -> {
+              toJava.append(words, List.of(Optional.empty()), null, Pairs.NONE);
+              return null;
+            });
+    Thread author = new Thread(emit);
+    author.start();
+    begun.await();
+    // What the IO thread does under its lock.
+    assertTimeoutPreemptively(
+        Duration.ofSeconds(60),
+        () -> {
+          outbox.onCredit(TARGET + 1, 1 << 16, 1);
+          outbox.flush(1, false);
+        });
+    assertEquals(List.of("default [[a]] 0[]"), sent());
+    goOn.countDown();
+    emit.get();
+    assertEquals(1, toJava.rowCount());
   }
 
   @Test
