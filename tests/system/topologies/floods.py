@@ -80,9 +80,9 @@ class Slow(Bolt):
     def execute(self, tup: Tuple) -> None:
         begun_ns = time.monotonic_ns()
         time.sleep(self._seconds)
+        self._ledger.add("executed")
         counts = self._ledger.counts
         counts["busy_us"] = counts.get("busy_us", 0) + (time.monotonic_ns() - begun_ns) // 1000
-        self._ledger.add("executed")
 
 
 class Fast(Bolt):
