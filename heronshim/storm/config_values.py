@@ -6,6 +6,7 @@ Source of names and defaults: org.apache.storm.Config and defaults.yaml of storm
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from heronshim.storm.errors import InvalidTopologyError
@@ -77,7 +78,7 @@ def parse_conf(text: str, what: str) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text, parse_constant=_refuse_constant)
+        found = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         msg = f"{what} cannot be read: {reason}; expected a JSON object"
@@ -95,11 +96,13 @@ def dump_conf(conf: Conf) -> str:
     return json.dumps(conf, separators=(",", ":"))
 
 
-def integer(conf: Conf, key: str, default: int | None = None) -> int | None:
+def integer(
+    conf: Conf, key: str, default: int | None = None, *, least: int = INT_MIN
+) -> int | None:
     """Return a whole number as Storm's ObjectReader.getInt reads it; texts of digits are good.
 
     Raises:
-        InvalidTopologyError: the value is something else, or no Java int.
+        InvalidTopologyError: the value is something else, no Java int, or below `least`.
     """
     value = conf.get(key)
     if value is None:
@@ -112,6 +115,9 @@ def integer(conf: Conf, key: str, default: int | None = None) -> int | None:
             found = None
     if isinstance(found, bool) or not isinstance(found, int) or not INT_MIN <= found <= INT_MAX:
         msg = f"Config {key} is {_shown(value)}; expected a whole number of at most 32 bits"
+        raise InvalidTopologyError(msg)
+    if found < least:
+        msg = f"Config {key} is {found}; expected at least {least}"
         raise InvalidTopologyError(msg)
     return found
 
@@ -152,6 +158,14 @@ def keys_without_effect(confs: Iterable[Conf]) -> list[str]:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        msg = f"{text[:100]} is beyond all numbers of 64 bits"
+        raise ValueError(msg)
+    return number
 
 
 def _refuse_constant(name: str) -> float:

@@ -58,6 +58,7 @@ CONF_FILE = "stormconf.json"
 ACKER = "__acker"
 EVENT_LOGGER = "__eventlogger"
 METRICS_PREFIX = "__metrics_"
+_PENDING = "max_spout_pending"
 _KINDS = {
     "shuffle": GroupingKind.SHUFFLE,
     "all": GroupingKind.ALL,
@@ -146,7 +147,7 @@ def _component(
     if kind is ComponentKind.BOLT and ticks:
         options["tick_interval_s"] = float(ticks)
     if kind is ComponentKind.SPOUT and own.get(MAX_PENDING) is not None:
-        options["max_spout_pending"] = _pending(own)
+        options[_PENDING] = _pending(own)
     return Component(
         id=component_id,
         kind=kind,
@@ -188,10 +189,7 @@ _GLOBAL = Grouping(GroupingKind.GLOBAL)
 
 def _options(conf: Mapping[str, Any], components: list[Component]) -> dict[str, Any]:
     executors = sum(component.parallelism for component in components)
-    workers = integer(conf, WORKERS) or 1
-    if workers < 1:
-        msg = f"Config {WORKERS} is {workers}; expected at least 1"
-        raise InvalidTopologyError(msg)
+    workers = integer(conf, WORKERS, least=1) or 1
     reliable = (integer(conf, ACKERS) or 0) > 0
     return {
         # Storm leaves workers empty that have nothing to do.
@@ -199,7 +197,7 @@ def _options(conf: Mapping[str, Any], components: list[Component]) -> dict[str, 
         "delivery": "at_least_once" if reliable else "at_most_once",
         "message_timeout_s": float(integer(conf, TIMEOUT_SECS) or 0),
         "message_timeouts": boolean(conf, TIMEOUTS),
-        "max_spout_pending": _pending(conf),
+        _PENDING: _pending(conf),
         "on_user_exception": "restart",
         "error_report_max": integer(conf, ERRORS_PER_INTERVAL),
         "error_report_interval_s": float(integer(conf, ERROR_INTERVAL) or 0),
@@ -209,27 +207,33 @@ def _options(conf: Mapping[str, Any], components: list[Component]) -> dict[str, 
 
 def _pending(conf: Mapping[str, Any]) -> int:
     """Return the limit of open trees of a spout task; 0 for none, as large numbers mean too."""
-    limit = integer(conf, MAX_PENDING)
-    if limit is None or limit > RANGES["max_spout_pending"][1]:
-        return 0
-    if limit < 1:
-        msg = f"Config {MAX_PENDING} is {limit}; expected at least 1"
-        raise InvalidTopologyError(msg)
-    return limit
+    limit = integer(conf, MAX_PENDING, least=1)
+    return 0 if limit is None or limit > RANGES[_PENDING][1] else limit
 
 
 def _bounded_in_cycles(topology: Topology) -> tuple[Topology, list[str]]:
     """Limit open trees where a cycle needs it; return the topology and what to say of it."""
-    limit = TopologyOptions().max_spout_pending
-    if topology.options["max_spout_pending"] or not cycles(topology):
+    limit = {_PENDING: TopologyOptions().max_spout_pending}
+    # A component's own comes before the topology's.
+    unlimited = [item for item in topology.components if item.options.get(_PENDING) == 0]
+    if not cycles(topology) or (topology.options[_PENDING] and not unlimited):
         return topology, []
-    text = f"components form a cycle, so {MAX_PENDING} is {limit} here and not unlimited"
-    return replace(topology, options={**topology.options, "max_spout_pending": limit}), [text]
+    if not topology.options[_PENDING]:
+        topology = replace(topology, options={**topology.options, **limit})
+    components = tuple(
+        replace(item, options={**item.options, **limit}) if item in unlimited else item
+        for item in topology.components
+    )
+    text = f"components form a cycle, so {MAX_PENDING} is {limit[_PENDING]} here and not unlimited"
+    return replace(topology, components=components), [text]
 
 
 def _phantoms(conf: Mapping[str, Any]) -> dict[str, int]:
     """Return the number of tasks of each component that Storm adds, without those of none."""
-    found = {ACKER: integer(conf, ACKERS) or 0, EVENT_LOGGER: integer(conf, EVENT_LOGGERS) or 0}
+    found = {
+        ACKER: integer(conf, ACKERS, least=0) or 0,
+        EVENT_LOGGER: integer(conf, EVENT_LOGGERS, least=0) or 0,
+    }
     consumers = conf.get(METRICS_CONSUMERS) or []
     if not isinstance(consumers, list) or not all(isinstance(item, dict) for item in consumers):
         msg = f"Config {METRICS_CONSUMERS} must be a list of maps"
@@ -239,6 +243,6 @@ def _phantoms(conf: Mapping[str, Any]) -> dict[str, int]:
         name = str(item.get("class", ""))
         times[name] = times.get(name, 0) + 1
         number = f"#{times[name]}" if times[name] > 1 else ""
-        hint = integer(item, "parallelism.hint", 1)
+        hint = integer(item, "parallelism.hint", 1, least=0)
         found[f"{METRICS_PREFIX}{name}{number}"] = hint or 0
     return {name: count for name, count in found.items() if count > 0}

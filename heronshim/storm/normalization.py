@@ -68,7 +68,7 @@ def normalize_conf(conf: Mapping[str, Any], topology: Structure) -> dict[str, An
     found[KRYO_REGISTER] = serializers
     found[DECORATORS] = list(dict.fromkeys(map(str, decorators)))
     if conf.get(ACKERS) is None:
-        per_worker, workers = integer(conf, ACKERS_PER_WORKER), integer(conf, WORKERS)
+        per_worker, workers = integer(conf, ACKERS_PER_WORKER, least=0), integer(conf, WORKERS)
         assert per_worker is not None
         assert workers is not None
         found[ACKERS] = per_worker * workers

@@ -8,7 +8,7 @@ from pathlib import Path
 
 _TABLE = Path("/proc/self/net/tcp")
 _TABLE_6 = Path("/proc/self/net/tcp6")
-_LOCAL, _REMOTE, _USER = 1, 2, 7
+_LOCAL, _REMOTE, _USER, _INODE = 1, 2, 7, 9
 """Columns of those tables (proc(5))."""
 _MAPPED = bytes(10) + b"\xff\xff"
 """An IPv4 address begins so in a socket of both families, as Java's are."""
@@ -19,7 +19,8 @@ Address = tuple[str, int]
 def peer_user(family: int, own: Address, peer: Address) -> int | None:
     """Return the user id of the process that opened a connection; None when it is not found.
 
-    Unlike Unix sockets, TCP ones do not say who is there; the kernel's table of them does.
+    Unlike Unix sockets, TCP ones do not say who is there; the kernel's table of them does, until
+    that process closes its socket.
     """
     ends = [(socket.inet_pton(family, address), port) for address, port in (peer, own)]
     if family == socket.AF_INET6:
@@ -39,7 +40,8 @@ def _user(table: Path, ends: list[tuple[bytes, int]]) -> int | None:
     for line in lines:
         columns = line.split()
         if [columns[_LOCAL], columns[_REMOTE]] == wanted:
-            return int(columns[_USER])
+            # A socket that nobody holds any more has no inode, and root's number.
+            return int(columns[_USER]) if columns[_INODE] != "0" else None
     return None
 
 

@@ -7,6 +7,7 @@ What heronshim asks beyond that is `core/plan/validation.py`.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from heronshim.storm.config_values import TASKS, integer
@@ -66,7 +67,7 @@ def _check_ids(topology: Structure) -> None:
                     msg = f"{stream} is not a valid stream id."
                     raise InvalidTopologyError(msg)
     names = [name for group in groups for name in group]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if repeated:
         msg = f"Duplicate component ids: [{', '.join(repeated)}]"
         raise InvalidTopologyError(msg)

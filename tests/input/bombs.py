@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import struct
+import zipfile
+
 from tests.input.peers import field, text, varint
 
 BOMBS = {
@@ -23,3 +27,17 @@ BOMBS = {
     "long text": text(4, b"x" * 1_000_000),
     "long id": text(1, b"\xe2\x80\xae" * 300_000),
 }
+
+
+def hidden_directory(entries: int) -> bytes:
+    """A zip whose last record says that it has no entries, and an earlier one says how many."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(entries):
+            archive.writestr(f"{number:05}", b"")
+    content = file.getvalue()
+    _, _, _, _, _, size, at, _ = struct.unpack("<4s4H2IH", content[-22:])
+    content = content[:-22]
+    newer = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 45, 45, 0, 0, entries, entries, size, at)
+    newer += struct.pack("<4sIQI", b"PK\6\7", 0, len(content), 1)
+    return content + newer + struct.pack("<4s4H2IH", b"PK\5\6", *[0] * 4, 76, len(content), 0)

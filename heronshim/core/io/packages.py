@@ -13,12 +13,12 @@ import struct
 import tempfile
 import unicodedata
 import zipfile
-import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from heronshim.core.io.regular_file import open_regular
+from heronshim.core.io.zip_input import COMPRESSIONS, ZIP_DAMAGE, BoundedReads
 from heronshim.errors import UploadError
 
 if TYPE_CHECKING:
@@ -46,18 +46,6 @@ _END_MAGIC = b"PK\5\6"
 _DIRECTORY_BYTES_MAX = ENTRIES_MAX * (46 + NAME_BYTES_MAX + 64)
 _LOCAL_HEADER_BYTES = 30
 _ENCRYPTED_FLAGS = 0x1 | 0x40 | 0x2000
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-ZIP_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    EOFError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    UnicodeError,
-    ValueError,
-)
-"""What zipfile raises for bytes that are no good zip."""
 
 
 def pack(files: Mapping[str, Path], target: Path) -> None:
@@ -100,7 +88,7 @@ def extract(package: Path, folder: Path) -> None:
         _refuse(package, _end_problem(file))
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            with zipfile.ZipFile(file) as archive:
+            with zipfile.ZipFile(BoundedReads(file, _DIRECTORY_BYTES_MAX)) as archive:
                 entries = archive.infolist()
                 _refuse(package, next(_entries_problems(archive, entries), ""))
                 for entry in entries:
@@ -162,7 +150,7 @@ def _replace_folder(new: Path, folder: Path) -> None:
 def _end_problem(file: BinaryIO) -> str:
     """Return what is wrong with the size and the end record, before zipfile trusts them.
 
-    zipfile reads the whole directory of entries at once, and searches for an end record.
+    zipfile itself goes on to search for an end record further up.
     """
     size = file.seek(0, os.SEEK_END)
     if size > TOTAL_BYTES_MAX:
@@ -206,7 +194,7 @@ def _entry_problems(entry: zipfile.ZipInfo) -> Iterator[str]:
     kind = stat.S_IFMT(entry.external_attr >> 16)
     if entry.flag_bits & _ENCRYPTED_FLAGS:
         yield f"{name} is encrypted"
-    if entry.compress_type not in _COMPRESSIONS:
+    if entry.compress_type not in COMPRESSIONS:
         yield f"{name} is compressed by method {entry.compress_type}, not stored or deflated"
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         yield f"{name} is a link, device or pipe"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from heronshim.core.io import packages
 from heronshim.core.io.packages import extract, pack
 from heronshim.errors import UploadError
+from tests.input.bombs import hidden_directory
 
 
 @pytest.fixture
@@ -257,6 +258,15 @@ def test_too_many_entries(tmp_path: Path, folder: Path) -> None:
     content = zipped(*((f"{number}", b"") for number in range(packages.ENTRIES_MAX + 1)))
     message = refused(tmp_path, folder, content)
     assert message == f"has 10001 entries, at most 10000 are allowed{AGAIN}"
+
+
+def test_a_directory_that_only_a_newer_record_tells_of(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = hidden_directory(2000)
+    monkeypatch.setattr(packages, "_DIRECTORY_BYTES_MAX", 1 << 16)
+    message = refused(tmp_path, folder, content)
+    assert message.startswith("is damaged: its list of entries has over 65536 bytes")
 
 
 def test_more_than_stated(tmp_path: Path, folder: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from heronshim.storm import jar_resources as module
 from heronshim.storm.errors import InvalidTopologyError
 from heronshim.storm.jar_resources import unpack_resources
+from tests.input.bombs import hidden_directory
 
 
 def jar(folder: Path, **entries: bytes) -> Path:
@@ -59,8 +62,6 @@ def test_number_and_size_are_bounded(
     with pytest.raises(InvalidTopologyError, match="over 2 files below resources/"):
         unpack_resources(jar(tmp_path, **three), folder)
     two = {"resources/a": bytes(60), "resources/b": bytes(60)}
-    for path in folder.iterdir():
-        path.unlink()
     with pytest.raises(InvalidTopologyError, match="over 100 bytes below resources/"):
         unpack_resources(jar(tmp_path, **two), folder)
 
@@ -79,9 +80,51 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, folder: Path, content: bytes)
 def test_a_list_of_entries_that_would_fill_the_memory_is_not_read(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = jar(tmp_path, **{"resources/a": b"x"})
-    monkeypatch.setattr(module, "DIRECTORY_BYTES_MAX", 10)
-    with pytest.raises(InvalidTopologyError, match="its list of entries has 57 bytes"):
+    """The record at the end says that there is none; one of newer zips does."""
+    path = tmp_path / "a.jar"
+    path.write_bytes(hidden_directory(2000))
+    assert unpack_resources(path, folder) == {}
+    monkeypatch.setattr(module, "DIRECTORY_BYTES_MAX", 1 << 16)
+    with pytest.raises(InvalidTopologyError, match="its list of entries has over 65536 bytes"):
+        unpack_resources(path, folder)
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_what_unpacks_in_one_piece_is_refused_before_it_is_opened(
+    tmp_path: Path, folder: Path, method: int
+) -> None:
+    path = tmp_path / "a.jar"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("resources/a", bytes(1 << 20))
+    with pytest.raises(InvalidTopologyError, match=f"is compressed by method {method}; store or"):
+        unpack_resources(path, folder)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_size_that_is_a_lie_writes_no_more_than_it_states(tmp_path: Path, folder: Path) -> None:
+    path = jar(tmp_path, **{"resources/a": bytes(100_000)})
+    content = path.read_bytes()
+    path.write_bytes(content.replace(struct.pack("<I", 100_000), struct.pack("<I", 5)))
+    with pytest.raises(InvalidTopologyError, match="The jar cannot be read: Bad CRC-32"):
+        unpack_resources(path, folder)
+    assert all(file.stat().st_size <= 5 for file in folder.iterdir())
+
+
+def test_of_entries_of_one_name_the_last_counts_and_all_are_bounded(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.jar"
+    with zipfile.ZipFile(path, "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name, content in (("a", b"1"), ("b", b"2"), ("a", b"3"), ("a", b"4")):
+            archive.writestr(f"resources/{name}", content)
+    found = unpack_resources(path, folder)
+    assert {name: file.read_bytes() for name, file in found.items()} == {
+        "resources/a": b"4",
+        "resources/b": b"2",
+    }
+    monkeypatch.setattr(module, "FILES_MAX", 3)
+    with pytest.raises(InvalidTopologyError, match="over 3 files"):
         unpack_resources(path, folder)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from heronshim.config import TopologyOptions, parse_options
 from heronshim.core.plan.task_ids import first_task_ids, phantom_task_ids
 from heronshim.core.plan.topology import ComponentKind, Dialect, Grouping, GroupingKind, Language
+from heronshim.storm.config_values import parse_conf
 from heronshim.storm.errors import InvalidTopologyError
 from heronshim.storm.logical_plan import StormPlan, logical_plan
 from heronshim.storm.normalization import normalize_conf, normalize_topology
@@ -156,6 +157,12 @@ def test_s05_what_cannot_run_is_refused(
     assert str(caught.value).startswith(message)
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+def test_a_number_beyond_all_is_not_read_as_infinite(number: str) -> None:
+    with pytest.raises(InvalidTopologyError, match=rf"^It cannot be read: {number} is beyond all"):
+        parse_conf(f'{{"a":[{number}]}}', "It")
+
+
 def test_s05_a_topology_without_spouts_is_refused() -> None:
     structure = {**storm_topology(), "spouts": {}}
     with pytest.raises(InvalidTopologyError, match="it has no spout"):
@@ -176,6 +183,17 @@ def test_shell_components_and_state_spouts_are_refused_by_name() -> None:
         ({"topology.workers": "two"}, "Config topology.workers is 'two'; expected a whole number"),
         ({"topology.workers": 1 << 31}, "Config topology.workers is 2147483648; expected"),
         ({"topology.workers": -1}, "Config topology.workers is -1; expected at least 1"),
+        ({"topology.workers": 0}, "Config topology.workers is 0; expected at least 1"),
+        (
+            {"topology.workers": 0, "topology.acker.executors": 1},
+            "Config topology.workers is 0; expected at least 1",
+        ),
+        ({"topology.acker.executors": -1}, "Config topology.acker.executors is -1; expected at l"),
+        (
+            {"topology.ras.acker.executors.per.worker": -1},
+            "Config topology.ras.acker.executors.per.worker is -1; expected at least 0",
+        ),
+        ({"topology.eventlogger.executors": -1}, "Config topology.eventlogger.executors is -1; e"),
         ({"topology.workers": True}, "Config topology.workers is True; expected"),
         ({"topology.max.spout.pending": 0}, "Config topology.max.spout.pending is 0; expected"),
         ({"topology.message.timeout.secs": 0}, 'topology "words": option "message_timeout_s" mus'),
@@ -230,6 +248,41 @@ def test_a_cycle_bounds_pending_and_says_so() -> None:
     plan = planned(storm_topology(ONE, {"loop": loop}))
     assert plan.topology.options["max_spout_pending"] == 5000
     assert any("topology.max.spout.pending is 5000" in warning for warning in plan.warnings)
+
+
+def test_a_cycle_bounds_spouts_whose_own_limit_is_none() -> None:
+    loop = common(("spout", "default", SHUFFLE), ("loop", "default", SHUFFLE))
+    spouts = {
+        "spout": common(conf='{"topology.max.spout.pending":2147483647}'),
+        "other": common(conf='{"topology.max.spout.pending":4}'),
+    }
+    for conf, whole in (({}, 5000), ({"topology.max.spout.pending": 7}, 7)):
+        plan = planned(storm_topology(spouts, {"loop": loop}), conf)
+        topology = plan.topology
+        assert topology.options["max_spout_pending"] == whole
+        assert topology.component("spout").options["max_spout_pending"] == 5000
+        assert topology.component("other").options["max_spout_pending"] == 4
+        assert any("topology.max.spout.pending is 5000" in warning for warning in plan.warnings)
+    straight = planned(storm_topology(spouts)).topology
+    assert straight.component("spout").options["max_spout_pending"] == 0
+
+
+class Compared(str):
+    """An id that counts how often ids are compared."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+
+def test_ids_are_not_compared_each_with_each() -> None:
+    """A message has room for 15,000 of them."""
+    check_topology(storm_topology({Compared(number): common() for number in range(1000)}), {})
+    assert Compared.times < 10_000
 
 
 def test_components_have_their_own_configuration() -> None:
