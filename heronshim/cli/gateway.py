@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import os
 import socket
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from heronshim.storm.server import NimbusServer, ServerLimits
 from heronshim.storm.uploads import Uploads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
 HOST = "127.0.0.1"
@@ -32,26 +32,28 @@ class Gateway:
 
     host: str
     port: int
-    nimbus: Nimbus
 
 
 @asynccontextmanager
 async def gateway(
-    folder: Path, host: str, port: int, advertise: str, limits: ServerLimits
+    folder: Path,
+    host: str,
+    port: int,
+    advertise: str,
+    limits: ServerLimits,
+    on_submit: Callable[[str], object] = lambda _: None,
 ) -> AsyncIterator[Gateway]:
     """Listen until the end of the block; then finish what has begun.
 
-    `folder` is for jars on their way in, and nobody else's.
+    `folder` is for jars on their way in, and nobody else's. `on_submit` is told each name, in a
+    thread.
 
     Raises:
         StateError: the folder or the address cannot be used.
     """
-    try:
+    with usable(folder):
         uploads = Uploads(folder)
-    except OSError as error:
-        msg = f"{folder} cannot be used: {error.strerror}; check rights and space"
-        raise StateError(msg) from error
-    nimbus = Nimbus(EngineCluster(), uploads, advertise, port)
+    nimbus = Nimbus(EngineCluster(), uploads, advertise, port, on_submit)
     server = NimbusServer(nimbus, limits)
     try:
         address, nimbus.port = await server.start(host, port)
@@ -59,11 +61,21 @@ async def gateway(
         msg = f"{host}:{port} cannot be used: {error.strerror or error}; choose another --port"
         raise StateError(msg) from error
     try:
-        yield Gateway(address, nimbus.port, nimbus)
+        yield Gateway(address, nimbus.port)
     finally:
         await server.close()
         await asyncio.to_thread(nimbus.close)
         uploads.close()
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Turn an OSError into a StateError about a folder."""
+    try:
+        yield
+    except OSError as error:
+        msg = f"{folder} cannot be used: {error.strerror}; check rights and space"
+        raise StateError(msg) from error
 
 
 def own_users() -> frozenset[int]:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from heronshim.cli.engine import Engine
-from heronshim.cli.gateway import FOLDER, HOST, advertised, gateway, is_loopback, own_users
+from heronshim.cli.gateway import (
+    FOLDER,
+    HOST,
+    advertised,
+    gateway,
+    is_loopback,
+    own_users,
+    usable,
+)
 from heronshim.cli.home import home_folder
 from heronshim.cli.output import (
     JsonOption,
@@ -20,6 +29,7 @@ from heronshim.cli.output import (
     print_line,
     wants_json,
 )
+from heronshim.core.io.connections import allow_many_connections
 from heronshim.core.io.file_lock import file_lock
 from heronshim.errors import ConfigError, DeadlineError, RefusedError
 from heronshim.storm.server import FRAME_BYTES_MAX, FRAME_WAIT_S, ServerLimits
@@ -29,6 +39,9 @@ if TYPE_CHECKING:
 
 PORT = 6627
 """Storm's nimbus.thrift.port."""
+ADVERTISE_HELP = (
+    "Host that clients are told; by default --host, this machine's name if that is all addresses."
+)
 app = typer.Typer(rich_markup_mode=None)
 
 
@@ -38,9 +51,7 @@ def nimbus(
     port: Annotated[
         int, typer.Option("--port", "-p", min=0, max=65535, help="Port; 0 takes a free one.")
     ] = PORT,
-    advertise: Annotated[
-        str, typer.Option("--advertise", help="Host that clients are told; by default --host.")
-    ] = "",
+    advertise: Annotated[str, typer.Option("--advertise", help=ADVERTISE_HELP)] = "",
     frame_bytes: Annotated[
         int, typer.Option("--frame-bytes", min=1024, max=1 << 26, help="Largest message taken.")
     ] = FRAME_BYTES_MAX,
@@ -68,13 +79,16 @@ def nimbus(
         frame_wait_s=frame_wait,
         users=None if insecure else own_users(),
     )
-    try:
-        with file_lock(folder / "lock", 0.0):
-            told = advertise or advertised(host)
-            asyncio.run(_serve(folder, host, port, told, limits, as_json))
-    except DeadlineError as error:
-        msg = f"another gateway runs with this HERONSHIM_HOME ({folder.parent})"
-        raise RefusedError(msg) from error
+    with ExitStack() as lock:
+        try:
+            with usable(folder):
+                lock.enter_context(file_lock(folder / "lock", 0.0))
+        except DeadlineError as error:
+            msg = f"another gateway runs with this HERONSHIM_HOME ({folder.parent})"
+            raise RefusedError(msg) from error
+        allow_many_connections()
+        told = advertise or advertised(host)
+        asyncio.run(_serve(folder, host, port, told, limits, as_json))
 
 
 async def _serve(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,20 @@ if TYPE_CHECKING:
     from heronshim.core.spi.metrics_sink import ErrorRecord
 
 
+KEPT_FILES_MAX = 32
+KEPT_BYTES_MAX = 1 << 20
+"""Of one file: what a client's message holds by default."""
+
+
 class EngineCluster:
     """See `heronshim.storm.cluster.Cluster`. Each call has a session of its own: an Engine is for
     one thread."""
+
+    def __init__(self) -> None:
+        self._fetching = threading.Lock()
+        self._kept: dict[tuple[str, str], bytes] = {}
+        """Files of packages, by URI and path: what is asked for again and again. They never
+        change."""
 
     def names(self) -> list[str]:
         """Return the names of all topologies, ascending."""
@@ -56,10 +68,10 @@ class EngineCluster:
         with Engine.open() as engine:
             ask(engine.find(name), kind)
 
-    def kill(self, name: str) -> None:
-        """Remove a topology at once."""
+    def kill(self, name: str, topology_id: str) -> None:
+        """Remove a topology at once, unless it has another id; an empty id is any."""
         with Engine.open() as engine:
-            remove_topology(engine, name, Steps(quiet=True), 0.0)
+            remove_topology(engine, name, Steps(quiet=True), 0.0, topology_id)
 
     def metrics(self, name: str) -> MetricsSnapshot | None:
         """Return what tasks count; None while nobody answers."""
@@ -73,15 +85,21 @@ class EngineCluster:
 
     def package_file(self, name: str, path: str) -> bytes:
         """Return a file of the package; raises NotFoundError."""
-        with Engine.open() as engine, tempfile.TemporaryDirectory() as folder:
-            package = Path(folder) / "package.zip"
-            engine.uploader().fetch(engine.find(name).record.package_uri, package)
-            try:
-                with zipfile.ZipFile(package) as archive:
-                    return archive.read(path)
-            except (KeyError, zipfile.BadZipFile) as error:
-                msg = f'topology "{name}" did not come from a Storm client: no {path}'
-                raise NotFoundError(msg) from error
+        with Engine.open() as engine:
+            uri = engine.find(name).record.package_uri
+            # A package may have 1 GiB: no two copies of it at one time.
+            with self._fetching:
+                found = self._kept.get((uri, path))
+                if found is None:
+                    found = _fetched(engine, name, uri, path)
+                    self._keep((uri, path), found)
+        return found
+
+    def _keep(self, key: tuple[str, str], content: bytes) -> None:
+        if len(content) <= KEPT_BYTES_MAX:
+            if len(self._kept) >= KEPT_FILES_MAX:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = content
 
     def _asked(self, name: str, kind: CommandKind) -> CommandReply | None:
         try:
@@ -90,3 +108,16 @@ class EngineCluster:
         except HeronshimError as error:
             log_event("WARNING", "tmaster_silent", topology=name, cause=error)
             return None
+
+
+def _fetched(engine: Engine, name: str, uri: str, path: str) -> bytes:
+    """Return a file of a package as the uploader has it."""
+    with tempfile.TemporaryDirectory() as folder:
+        package = Path(folder) / "package.zip"
+        engine.uploader().fetch(uri, package)
+        try:
+            with zipfile.ZipFile(package) as archive:
+                return archive.read(path)
+        except (KeyError, zipfile.BadZipFile) as error:
+            msg = f'topology "{name}" did not come from a Storm client: no {path}'
+            raise NotFoundError(msg) from error

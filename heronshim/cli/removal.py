@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heronshim.cli.engine import Engine, Running
     from heronshim.cli.progress import Say, Steps
     from heronshim.core.io.control_client import ControlClient
+    from heronshim.core.io.state_layout import TopologyNodes
     from heronshim.core.master.messages import MetricsSnapshot
     from heronshim.core.spi.scheduler import Launch
 
@@ -30,11 +31,15 @@ REPORTS_AWAITED = 2
 """Metrics intervals after which `pending` is surely younger than the deactivation."""
 
 
-def remove_topology(engine: Engine, name: str, steps: Steps, wait_s: float | None) -> bool:
+def remove_topology(
+    engine: Engine, name: str, steps: Steps, wait_s: float | None, topology_id: str = ""
+) -> bool:
     """Stop spouts, wait for open trees, end all processes, and remove package and state.
 
-    `wait_s` bounds the wait for open trees; None: the topology's message timeout. May be repeated
-    after a failure. Returns whether no tree was open at the end, as far as anyone could say.
+    `wait_s` bounds the wait for open trees; None: the topology's message timeout. With
+    `topology_id` only that very topology is removed, or one whose state does not say its id. May
+    be repeated after a failure. Returns whether no tree was open at the end, as far as anyone
+    could say.
 
     Raises:
         NotFoundError: there is no such topology.
@@ -45,6 +50,8 @@ def remove_topology(engine: Engine, name: str, steps: Steps, wait_s: float | Non
         lock.callback(state.lock(LOCK_WAIT_S))
         if not state.exists() and not engine.work_dir(name).exists():
             state.require()
+        if topology_id:
+            _check_id(state, topology_id)
         drained = _drain(engine, name, steps, wait_s)
         engine.manager.poll()
         launch = _launch(engine, name)
@@ -64,6 +71,15 @@ def remove_topology(engine: Engine, name: str, steps: Steps, wait_s: float | Non
             # Last, so that until then a kill can be repeated.
             state.remove()
     return drained
+
+
+def _check_id(state: TopologyNodes, topology_id: str) -> None:
+    """Raise NotFoundError if the name is another topology's by now."""
+    with suppress(StateError):
+        record = state.execution_state()
+        if record is not None and record.id != topology_id:
+            msg = f'topology "{state.name}" is {record.id} now; {topology_id} is gone'
+            raise NotFoundError(msg)
 
 
 def _drain(engine: Engine, name: str, steps: Steps, wait_s: float | None) -> bool:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
+import signal
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
@@ -14,7 +14,7 @@ from urllib.parse import quote
 import typer
 
 from heronshim.cli.engine import Engine
-from heronshim.cli.gateway import FOLDER, HOST, gateway, own_users
+from heronshim.cli.gateway import FOLDER, HOST, gateway, own_users, usable
 from heronshim.cli.home import home_folder
 from heronshim.cli.lifecycle import activate, deactivate
 from heronshim.cli.names import NameArgument
@@ -29,9 +29,10 @@ from heronshim.cli.output import (
     print_table,
     wants_json,
 )
-from heronshim.cli.progress import Steps
+from heronshim.cli.progress import Steps, interrupt_on_signals
 from heronshim.cli.removal import remove_topology
-from heronshim.errors import ConfigError, HeronshimError, NotFoundError
+from heronshim.core.plugins.java_command import java_program
+from heronshim.errors import ConfigError, HeronshimError
 from heronshim.storm.answers import topology_summary
 from heronshim.storm.client_jars import client_jars, fetch_client_jars
 from heronshim.storm.server import ServerLimits
@@ -44,6 +45,8 @@ JVM_OPTIONS = (
     "--add-opens=java.base/java.nio=ALL-UNNAMED",
 )
 """What Storm's client needs of Java 17."""
+END_WAIT_S = 10.0
+"""From a signal that main was given to its end."""
 COLUMNS = ("Topology_name", "Status", "Num_tasks", "Num_workers", "Uptime_secs", "Owner")
 app = typer.Typer(rich_markup_mode=None, help="Do what Storm's own program does.")
 app.command("activate")(activate)
@@ -82,7 +85,6 @@ def kill(
     """Stop the spouts of a topology, wait for open tuple trees, and remove it; asks nothing."""
     as_json = wants_json(output, json)
     with Engine.open() as engine:
-        engine.find(topology)
         drained = remove_topology(engine, topology, Steps(quiet=as_json), wait)
     if as_json:
         print_json({"topology": topology, "killed": True, "drained": drained})
@@ -110,8 +112,9 @@ def jar(
 ) -> None:
     """Run the main of an unmodified jar, whose StormSubmitter then submits to heronshim."""
     as_json = wants_json(output, json)
-    java = _java()
+    java = java_program()
     options = [_option(item) for item in config or ()]
+    interrupt_on_signals()
     with Steps(quiet=as_json).step("storm-client") as say:
         say("all jars are there" if not fetch_client_jars(say) else "fetched")
     with tempfile.TemporaryDirectory(prefix="jar-", dir=_folder()) as name:
@@ -128,25 +131,30 @@ def jar(
 async def _run(command: Sequence[str], folder: Path, as_json: bool) -> tuple[int, list[str]]:
     """Run main beside a gateway; return its exit code and the names that were submitted."""
     limits = ServerLimits(users=own_users())
-    async with gateway(folder / "uploads", HOST, 0, HOST, limits) as served:
+    submitted: list[str] = []
+    async with gateway(folder / "uploads", HOST, 0, HOST, limits, submitted.append) as served:
         settings = f'nimbus.seeds: ["{served.host}"]\nnimbus.thrift.port: {served.port}\n'
         (folder / "storm.yaml").write_text(settings)
         # JSON stays alone on standard output.
         process = await asyncio.create_subprocess_exec(*command, stdout=2 if as_json else None)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, _pass_on, process, number)
         code = await process.wait()
-        # A shell's number for an end by a signal.
-        return (code if code >= 0 else 128 - code), list(served.nimbus.submitted)
+    # A shell's number for an end by a signal.
+    return (code if code >= 0 else 128 - code), submitted
 
 
-def _java() -> str:
-    """Return the program java of JAVA_HOME, or of PATH."""
-    home = os.environ.get("JAVA_HOME", "")
-    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
-    if found is None:
-        where = f"JAVA_HOME ({home})" if home else "PATH"
-        msg = f"there is no program java in {where}; install a JDK (Debian: default-jdk-headless)"
-        raise NotFoundError(msg)
-    return found
+def _pass_on(process: asyncio.subprocess.Process, number: int) -> None:
+    """Let main end as it would without us; a main that does not is killed."""
+    with suppress(ProcessLookupError):
+        process.send_signal(number)
+    asyncio.get_running_loop().call_later(END_WAIT_S, _kill, process)
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    with suppress(ProcessLookupError):
+        process.kill()
 
 
 def _option(text: str) -> str:
@@ -160,5 +168,6 @@ def _option(text: str) -> str:
 
 def _folder() -> Path:
     folder = home_folder() / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    with usable(folder):
+        folder.mkdir(mode=0o700, exist_ok=True)
     return folder

@@ -10,22 +10,25 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
+from heronshim.core.io.file_lock import file_lock
+from heronshim.core.plugins.java_command import STORM_VERSION, cache_folder
 from heronshim.errors import DeadlineError, NotFoundError, StateError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 LOCK_FILE = "client_jars.lock"
-VERSION = "2.8.3"
 FETCH_TIMEOUT_S = 900.0
 """58 MB in all."""
 OUTPUT_LINES_SHOWN = 5
@@ -60,23 +63,9 @@ def parse_lock(text: str) -> list[Jar]:
     return [Jar(digest, *coordinates.split(":")) for digest, coordinates in lines]
 
 
-def cache_folder() -> Path:
-    """Return the folder of what can be fetched again; it need not be there.
-
-    Raises:
-        StateError: this user has no home folder.
-    """
-    try:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError as error:
-        msg = "this user has no home folder; set XDG_CACHE_HOME to a folder of yours"
-        raise StateError(msg) from error
-    return cache.absolute() / "heronshim"
-
-
 def jars_folder() -> Path:
-    """Return where the client's jars are, or would be; raises StateError."""
-    return cache_folder() / f"storm-client-{VERSION}"
+    """Return where the client's jars are, or would be; raises ConfigError."""
+    return cache_folder() / f"storm-client-{STORM_VERSION}"
 
 
 def client_jars() -> list[Path]:
@@ -89,7 +78,8 @@ def client_jars() -> list[Path]:
     found = [folder / jar.file_name for jar in locked_jars()]
     missing = [path.name for path in found if not path.is_file()]
     if missing:
-        msg = f"{len(missing)} of {len(found)} jars of storm-client {VERSION} are not in {folder}; "
+        msg = f"{len(missing)} of {len(found)} jars of storm-client {STORM_VERSION} are not in "
+        msg += f"{folder}; "
         raise NotFoundError(msg + "type: heronshim setup java")
     return found
 
@@ -102,7 +92,7 @@ def fetch_client_jars(say: Callable[[str], None]) -> bool:
 def fetch_jars(jars: list[Jar], folder: Path, say: Callable[[str], None]) -> bool:
     """Have all jars in a folder, each with its digest checked; return False when they were.
 
-    `say` is told how far it is. Blocks.
+    `say` is told how far it is. Of several processes one fetches, and the others wait. Blocks.
 
     Raises:
         NotFoundError: there is no Maven.
@@ -116,8 +106,12 @@ def fetch_jars(jars: list[Jar], folder: Path, say: Callable[[str], None]) -> boo
         msg = "there is no program mvn, which fetches jars; install it (Debian: apt install maven)"
         raise NotFoundError(msg)
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as name:
+        with (
+            file_lock(folder.parent / "fetch.lock", FETCH_TIMEOUT_S),
+            tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder.parent) as name,
+        ):
+            if not _problems(folder, jars):
+                return False
             temporary = Path(name)
             (temporary / "pom.xml").write_text(_pom(jars), "utf-8")
             _run_maven(maven, temporary, len(jars), say)
@@ -155,18 +149,28 @@ def _run_maven(maven: str, folder: Path, count: int, say: Callable[[str], None])
     fetched: set[str] = set()
     say(f"asking Maven for {count} jars")
     with subprocess.Popen(  # noqa: S603 - the arguments are our own
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as process:
         watchdog = _Watchdog(process)
         assert process.stdout is not None
-        for line in process.stdout:
-            lines.append(line.strip())
-            match = _DOWNLOADED.search(line)
-            if match:
-                fetched.add(match[1])
-                say(f"{len(fetched)} of at most {count} jars downloaded: {match[1]}")
-        code = process.wait()
-        if watchdog.stop():
+        try:
+            for line in process.stdout:
+                lines.append(line.strip())
+                match = _DOWNLOADED.search(line)
+                if match:
+                    fetched.add(match[1])
+                    say(f"{len(fetched)} of at most {count} jars downloaded: {match[1]}")
+            code = process.wait()
+        finally:
+            late = watchdog.stop()
+            _kill(process)
+        if late:
             msg = f"Maven was still fetching jars after {FETCH_TIMEOUT_S:g} s; try again"
             raise DeadlineError(msg)
     if code:
@@ -193,7 +197,14 @@ class _Watchdog:
 
     def _kill(self) -> None:
         self._fired = True
-        self._process.kill()
+        _kill(self._process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """Kill a process that was not waited for, and what it started: mvn may be a script."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _pom(jars: list[Jar]) -> str:

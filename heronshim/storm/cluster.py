@@ -46,8 +46,11 @@ class Cluster(Protocol):
     def switch(self, name: str, *, active: bool) -> None:
         """Activate or deactivate a topology."""
 
-    def kill(self, name: str) -> None:
-        """Remove a topology at once."""
+    def kill(self, name: str, topology_id: str) -> None:
+        """Remove a topology at once, whatever its state; NotFoundError if it has another id.
+
+        An empty id is any.
+        """
 
     def metrics(self, name: str) -> MetricsSnapshot | None:
         """Return what its tasks count; None while nobody answers."""

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from heronshim.config import TopologyOptions, parse_options
 from heronshim.core.io.logs import log_event
+from heronshim.core.plan.validation import topology_name_problems
 from heronshim.errors import (
     ConfigError,
     HeronshimError,
     NotFoundError,
     RefusedError,
+    StateError,
     TopologyError,
     UploadError,
 )
@@ -36,9 +38,11 @@ from heronshim.storm.errors import (
 )
 from heronshim.storm.interface import nimbus_interface
 from heronshim.storm.jar_resources import unpack_resources
+from heronshim.storm.kills import Kills
 from heronshim.storm.logical_plan import CODE_FILE, CONF_FILE, JAR_FILE, logical_plan
 from heronshim.storm.normalization import normalize_conf, normalize_topology
 from heronshim.storm.thrift_codec import struct_from_bytes, struct_to_bytes
+from heronshim.storm.uploads import SUBMIT_PREFIX
 from heronshim.storm.validation import check_name, check_topology
 
 if TYPE_CHECKING:
@@ -58,20 +62,27 @@ INFO_ERRORS = {"ALL": None, "ONE": 1, "NONE": 0}
 class Nimbus:
     """Answers calls. One object for all clients."""
 
-    def __init__(self, cluster: Cluster, uploads: Uploads, host: str, port: int) -> None:
-        """`host` and `port` are what clients are told to connect to."""
+    def __init__(
+        self,
+        cluster: Cluster,
+        uploads: Uploads,
+        host: str,
+        port: int,
+        on_submit: Callable[[str], object] = lambda _: None,
+    ) -> None:
+        """`host` and `port` are what clients are told to connect to.
+
+        `on_submit` is called with the name of each topology that was submitted.
+        """
         self._cluster = cluster
         self._uploads = uploads
         self._host = host
         self.port = port
+        self._on_submit = on_submit
         self._began_s = time.monotonic()
         self._submits = 0
-        self.submitted: list[str] = []
-        """Names, in the order of their submits."""
         self._lock = threading.Lock()
-        self._closing = threading.Event()
-        self._dying: dict[str, threading.Thread] = {}
-        """Topologies that wait for their open trees, and who will remove them."""
+        self._kills = Kills(cluster)
         self._handlers: dict[str, Handler] = {
             "getLeader": lambda _: self._summary(),
             "getClusterInfo": lambda _: self._cluster_info(),
@@ -118,9 +129,7 @@ class Nimbus:
 
     def close(self) -> None:
         """Finish kills that have begun, without waiting for open trees any longer."""
-        self._closing.set()
-        for thread in list(self._dying.values()):
-            thread.join()
+        self._kills.close()
 
     def _summary(self) -> Structure:
         return {
@@ -150,25 +159,29 @@ class Nimbus:
         return found
 
     def _topology_summary(self, name: str) -> Structure:
-        return topology_summary(self._facts(name), int(time.time()), dying=name in self._dying)
+        facts = self._facts(name)
+        return topology_summary(facts, int(time.time()), dying=self._is_dying(facts))
 
     def _info(self, name: str, options: Structure) -> Structure:
         facts = self._facts(name)
         snapshot = self._cluster.metrics(name)
         errors = self._cluster.errors(name)
-        dying = name in self._dying
         tasks = snapshot.tasks if snapshot else ()
-        info = topology_info(facts, tasks, errors, int(time.time()), dying=dying)
+        info = topology_info(facts, tasks, errors, int(time.time()), dying=self._is_dying(facts))
         limit = INFO_ERRORS[options.get("num_err_choice", "ALL")]
         info["errors"] = {name: found[:limit] for name, found in info["errors"].items()}
         return info
 
     def _facts(self, name: str) -> TopologyFacts:
+        if topology_name_problems(name):
+            raise _not_alive(name)
         try:
             return self._cluster.facts(name)
-        except (NotFoundError, ConfigError) as error:
-            msg = f"{name} is not alive"
-            raise NotAliveError(msg) from error
+        except NotFoundError as error:
+            raise _not_alive(name) from error
+
+    def _is_dying(self, facts: TopologyFacts) -> bool:
+        return (facts.record.name, facts.record.id) in self._kills
 
     def _by_id(self, topology_id: str) -> str:
         """Return the name of the topology with an id."""
@@ -176,8 +189,7 @@ class Nimbus:
             with suppress(HeronshimError):
                 if self._cluster.facts(name).record.id == topology_id:
                     return name
-        msg = f"{topology_id} is not alive"
-        raise NotAliveError(msg)
+        raise _not_alive(topology_id)
 
     def _conf(self, call: Structure) -> str:
         name = self._by_id(call["id"])
@@ -202,7 +214,8 @@ class Nimbus:
         name = call["name"]
         check_name(name)
         if name in self._cluster.names():
-            raise _already_alive(name)
+            msg = f"{name} is already alive"
+            raise AlreadyAliveError(msg)
         topology_id = self._new_id(name)
         conf = parse_conf(call["jsonConf"], f"The configuration of topology {name}")
         conf |= {NAME: name, STORM_ID: topology_id}
@@ -216,7 +229,7 @@ class Nimbus:
         jar = self._uploads.take(location)
         done = False
         try:
-            with tempfile.TemporaryDirectory(prefix="submit-", dir=jar.parent) as folder:
+            with tempfile.TemporaryDirectory(prefix=SUBMIT_PREFIX, dir=jar.parent) as folder:
                 code, configuration = Path(folder) / CODE_FILE, Path(folder) / CONF_FILE
                 structs = nimbus_interface().structs
                 code.write_bytes(struct_to_bytes(normalized, structs["StormTopology"]))
@@ -232,13 +245,14 @@ class Nimbus:
         except (TopologyError, ConfigError) as error:
             raise InvalidTopologyError(str(error)) from error
         except RefusedError as error:
-            raise _already_alive(name) from error
+            msg = f"{name} is already alive: {error}"
+            raise AlreadyAliveError(msg) from error
         except OSError as error:
             msg = f"{jar.parent} cannot be written: {error.strerror or error}; check the disk"
             raise UploadError(msg) from error
         finally:
             self._uploads.release(location, remove=done)
-        self.submitted.append(name)
+        self._on_submit(name)
         log_event("INFO", "topology_submitted", topology=name, id=topology_id)
 
     def _new_id(self, name: str) -> str:
@@ -247,39 +261,23 @@ class Nimbus:
             return f"{name}-{self._submits}-{int(time.time())}"
 
     def _switch(self, name: str, *, active: bool) -> None:
-        self._facts(name)
+        if self._is_dying(self._facts(name)):
+            msg = f'topology "{name}" was killed; it can be neither activated nor deactivated'
+            raise RefusedError(msg)
         self._cluster.switch(name, active=active)
         log_event("INFO", "topology_switched", topology=name, active=active)
 
     def _kill(self, name: str, options: Structure) -> None:
-        """Stop the spouts and answer; remove the topology after the wait, as Storm does."""
-        topology = self._facts(name).topology
-        timeout_s = parse_options(TopologyOptions, topology.options).message_timeout_s
-        wait_s = max(0.0, float(options.get("wait_secs", timeout_s)))
-        with self._lock:
-            if name in self._dying:
-                return
-            thread = threading.Thread(target=self._remove, args=(name, wait_s), name=f"kill-{name}")
-            self._dying[name] = thread
-        log_event("INFO", "topology_kill_begun", topology=name, wait_s=wait_s)
-        thread.start()
-
-    def _remove(self, name: str, wait_s: float) -> None:
+        """Answer; then the spouts stop, and after the wait the topology goes, as in Storm."""
         try:
-            if wait_s:
-                # A topology whose TMaster does not answer is removed all the same.
-                with suppress(HeronshimError):
-                    self._cluster.switch(name, active=False)
-                self._closing.wait(wait_s)
-            self._cluster.kill(name)
-            log_event("INFO", "topology_killed", topology=name)
-        except NotFoundError:
-            log_event("INFO", "topology_gone", topology=name)
-        except HeronshimError as error:
-            log_event("ERROR", "topology_kill_failed", topology=name, cause=error)
-        finally:
-            with self._lock:
-                del self._dying[name]
+            facts = self._facts(name)
+        except StateError:
+            # Nobody could stop the spouts of a damaged one: there is nothing to wait for.
+            self._kills.begin(name, "", 0.0)
+            return
+        timeout_s = parse_options(TopologyOptions, facts.topology.options).message_timeout_s
+        wait_s = max(0.0, float(options.get("wait_secs", timeout_s)))
+        self._kills.begin(name, facts.record.id, wait_s)
 
     def _rebalance(self, call: Structure) -> None:
         self._facts(call["name"])
@@ -291,5 +289,5 @@ class Nimbus:
         raise KeyNotFoundError(msg)
 
 
-def _already_alive(name: str) -> AlreadyAliveError:
-    return AlreadyAliveError(f"{name} is already alive")
+def _not_alive(name: str) -> NotAliveError:
+    return NotAliveError(f"{name} is not alive")

@@ -60,13 +60,17 @@ ASKING_METHODS = frozenset(
     {
         "activate",
         "deactivate",
+        "getTopology",
+        "getTopologyConf",
         "getTopologyInfo",
         "getTopologyInfoByName",
         "getTopologyInfoByNameWithOpts",
         "getTopologyInfoWithOpts",
+        "getUserTopology",
     }
 )
-"""They wait for a TMaster, which may be dead: nothing else queues behind them."""
+"""They wait for a TMaster, which may be dead, or fetch a package: nothing else queues behind them.
+"""
 SUBMITTING_THREADS = 4
 SUBMITTING_METHODS = frozenset({"submitTopology", "submitTopologyWithOpts"})
 """They pack and start processes: chunks and questions do not queue behind them."""
@@ -109,11 +113,12 @@ class NimbusServer:
     nimbus: Nimbus
     limits: ServerLimits = field(default_factory=ServerLimits)
     counts: Counter[str] = field(default_factory=Counter)
-    """connections, calls, and by name what was refused."""
+    """By name what was refused."""
 
     def __post_init__(self) -> None:
         """Make the threads; nothing listens yet."""
         self._connections: set[_Connection] = set()
+        self._closing = False
         self._buffered = 0
         self._logged: dict[str, tuple[int, int]] = {}
         self._quick = ThreadPoolExecutor(QUICK_THREADS, "nimbus-quick")
@@ -136,6 +141,7 @@ class NimbusServer:
 
     async def close(self) -> None:
         """Listen no more, end all connections and wait for the calls that run."""
+        self._closing = True
         self._server.close()
         for connection in list(self._connections):
             if connection.task is not None and not connection.busy:
@@ -149,14 +155,12 @@ class NimbusServer:
         peer = writer.get_extra_info("peername")
         shown = f"{peer[0]}:{peer[1]}" if peer else "gone"
         connection = _Connection(reader, writer, shown, asyncio.current_task(), since_s=_now_s())
-        self.counts["connections"] += 1
-        if not self._is_welcome(connection):
+        if not self._is_welcome(connection) or not self._make_room(connection):
             writer.transport.abort()
             return
-        self._make_room()
         self._connections.add(connection)
         try:
-            while await self._serve_one(connection):
+            while not self._closing and await self._serve_one(connection):
                 pass
             writer.close()
             async with asyncio.timeout(self.limits.frame_wait_s):
@@ -165,11 +169,9 @@ class NimbusServer:
             self._refused("malformed", connection, error)
         except TimeoutError:
             self._refused("slow", connection, "a frame or an answer took too long")
-        except (ConnectionError, asyncio.IncompleteReadError):
-            self.counts["broken"] += 1
-        except asyncio.CancelledError:
-            # This is how connections end that must make room, and all at the end.
-            self.counts["ended"] += 1
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            # It broke, must make room, or all of them end.
+            pass
         finally:
             self._connections.discard(connection)
             writer.transport.abort()
@@ -184,18 +186,28 @@ class NimbusServer:
         user = peer_user(own.family, own.getsockname()[:2], peer[:2])
         if user in self.limits.users:
             return True
-        self._refused("stranger", connection, f"user {user} is not who started the gateway")
+        if user is None:
+            cause = "nobody of this host holds its other end"
+        else:
+            cause = f"user {user} is not who started the gateway"
+        self._refused("stranger", connection, cause)
         return False
 
-    def _make_room(self) -> None:
-        """End the connection that has been idle longest when there are too many."""
+    def _make_room(self, connection: _Connection) -> bool:
+        """Return whether there is room for one more.
+
+        When there are too many, the one that has been idle longest ends; if all are busy, the
+        new one.
+        """
         if len(self._connections) < self._connections_max:
-            return
+            return True
         waiting = [item for item in self._connections if not item.busy]
-        if waiting:
-            oldest = min(waiting, key=lambda item: item.since_s)
-            self._refused("crowded_out", oldest, f"over {self._connections_max} connections")
-            self._end(oldest)
+        oldest = min(waiting, key=lambda item: item.since_s, default=connection)
+        self._refused("crowded_out", oldest, f"over {self._connections_max} connections")
+        if oldest is connection:
+            return False
+        self._end(oldest)
+        return True
 
     def _end(self, connection: _Connection) -> None:
         self._connections.discard(connection)
@@ -301,7 +313,6 @@ class NimbusServer:
     async def _answer(self, connection: _Connection, frame: bytes) -> bytes:
         """Return the answer to a frame; none to one that wants none."""
         call = read_call(frame)
-        self.counts["calls"] += 1
         method = nimbus_interface().methods.get(call.method)
         if method is None:
             msg = f"Nimbus has no method {call.method[:100]!a}"

@@ -6,6 +6,7 @@ A location is only ever looked up in a table, never used as a path. Thread-safe.
 from __future__ import annotations
 
 import secrets
+import shutil
 import threading
 import time
 from contextlib import suppress
@@ -26,6 +27,10 @@ TOTAL_BYTES_MAX = 1 << 31
 """All jars that are here at one time."""
 IDLE_S = 600.0
 """An upload of which nothing was heard for so long is removed (Storm: 600 for a transfer)."""
+
+
+SUBMIT_PREFIX = "submit-"
+"""Folders beside the jars begin so: what a submit unpacks."""
 
 
 @dataclass(slots=True, eq=False)
@@ -56,6 +61,8 @@ class Uploads:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for left in folder.glob("stormjar-*.jar"):
             left.unlink()
+        for left in folder.glob(f"{SUBMIT_PREFIX}*"):
+            shutil.rmtree(left)
 
     def begin(self) -> str:
         """Start an upload and return its location.
@@ -87,6 +94,8 @@ class Uploads:
         """
         with self._lock:
             upload = self._find(location)
+            upload.used_s = self._now_s()
+            self._remove_idle()
             if upload.file is None:
                 msg = f"upload {location!a} is finished; begin another"
                 raise NotFoundError(msg)
@@ -105,7 +114,6 @@ class Uploads:
                 self._remove(location)
                 raise _disk_error(upload.path, error) from error
             upload.size += len(chunk)
-            upload.used_s = self._now_s()
 
     def finish(self, location: str) -> None:
         """Close an upload; may be repeated.

@@ -28,6 +28,8 @@ from heronshim.core.io.launcher_protocol import reply_from_line, request_from_li
 from heronshim.core.plugins import node_file
 from heronshim.core.plugins.node_file import StoredNode
 from heronshim.errors import RemoteProtocolError, StateError
+from heronshim.storm.interface import nimbus_interface
+from heronshim.storm.thrift_codec import read_arguments, read_call
 
 CORPUS = Path(__file__).parent / "corpus"
 EXCHANGE = Path(__file__).parents[1] / "vectors" / "exchange.json"
@@ -51,6 +53,13 @@ def _rows(data: bytes) -> Any:
     """Read a batch as an instance does, each row as it is executed."""
     batch, rows = open_batch(data)
     return batch, rows if isinstance(rows, list) else list(rows.tuples(None))
+
+
+def _call(data: bytes) -> Any:
+    """Read a message as the Nimbus gateway does."""
+    call = read_call(data)
+    method = nimbus_interface().methods.get(call.method)
+    return read_arguments(call, method) if method else call
 
 
 _ALL = [
@@ -82,6 +91,7 @@ _ALL = [
     Target("start_line", ChildStart.from_json),
     Target("launch", lambda data: launch_from_json(parse_json(data, "launch"))),
     Target("event_line", event_from_line),
+    Target("thrift_call", _call),
     Target("node_file", lambda data: node_file.from_bytes(data, Path("node")), StateError),
 ]
 TARGETS = {target.name: target for target in _ALL}

@@ -41,7 +41,13 @@ CALL = call_to_bytes(
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    made = Gateway(tmp_path_factory.mktemp("nimbus") / "home")
+    # A shell's usual limit, or less: the gateway raises its own.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 512), hard))
+    try:
+        made = Gateway(tmp_path_factory.mktemp("nimbus") / "home")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     yield made
     assert made.close() == 0, made.log.read_text()
 
@@ -199,6 +205,7 @@ def test_slow_senders_are_ended_and_cost_nobody_else(tmp_path: Path) -> None:
 
 
 def test_a_thousand_idle_connections(gateway: Gateway) -> None:
+    """None of them has to make room."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < 2000:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
@@ -228,18 +235,34 @@ def test_frames_that_never_end_are_bounded_together(gateway: Gateway) -> None:
         client.socket.close()
 
 
-def test_a_reader_that_takes_no_answers(gateway: Gateway) -> None:
-    with gateway.client() as client:
-        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        client.socket.settimeout(5)
-        question = call_to_bytes(METHODS["getNimbusConf"], {}, 1)
-        frame = struct.pack(">i", len(question)) + question
-        try:
-            for _ in range(20_000):
-                client.socket.sendall(frame)
-        except TimeoutError:
-            pass
+def ask_on(client: NimbusClient, question: bytes) -> None:
+    while True:
+        client.send(question)
+
+
+def test_a_reader_that_takes_no_answers_is_ended(tmp_path: Path) -> None:
+    gateway = Gateway(tmp_path / "home", "--frame-wait", "1")
+    # The answer repeats the name.
+    name = b"x" * 90_000
+    question = b"\x80\x01\x00\x01" + struct.pack(">i", len(name)) + name + bytes(5)
+    try:
+        with gateway.client() as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            with pytest.raises(ConnectionError):
+                ask_on(client, question)
         assert gateway.works()
+    finally:
+        assert gateway.close() == 0
+    assert "kind=slow" in gateway.log.read_text()
+
+
+def started(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run a gateway that may not start."""
+    command = [sys.executable, "-m", "heronshim.cli.main", "nimbus", *options]
+    environment = os.environ | {"HERONSHIM_HOME": str(home)}
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -253,33 +276,36 @@ def test_a_reader_that_takes_no_answers(gateway: Gateway) -> None:
 def test_a_gateway_that_may_not_start_says_why(
     gateway: Gateway, options: tuple[str, ...], code: int, message: str
 ) -> None:
-    command = [sys.executable, "-m", "heronshim.cli.main", "nimbus", "--port", "0", *options]
-    environment = os.environ | {"HERONSHIM_HOME": str(gateway.home)}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = started(gateway.home, "--port", "0", *options)
     assert (done.returncode, message in done.stderr) == (code, True), done.stderr
 
 
 def test_a_port_that_is_taken_is_named(gateway: Gateway, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "heronshim.cli.main", "nimbus", "--port", str(gateway.port)]
-    environment = os.environ | {"HERONSHIM_HOME": str(tmp_path / "home")}
-    done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = started(tmp_path / "home", "--port", str(gateway.port))
     assert done.returncode == 1
     assert f"127.0.0.1:{gateway.port} cannot be used" in done.stderr
     assert "choose another --port" in done.stderr
 
 
+def test_a_file_in_the_place_of_its_folder_is_named(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    (home / "nimbus").touch()
+    done = started(home, "--port", "0")
+    assert done.returncode == 1
+    assert f"{home}/nimbus cannot be used: File exists" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_other_users_of_this_host_are_not_served(gateway: Gateway) -> None:
     """Needs root, to become somebody else."""
+    question = call_to_bytes(METHODS["getLeader"], {}, 1)
     script = f"""
 import os, socket
 os.setresuid(65534, 65534, 65534)
 connection = socket.create_connection(("127.0.0.1", {gateway.port}), 60)
 try:
-    connection.sendall(b"\\x00\\x00\\x00\\x01x")
+    connection.sendall({struct.pack(">i", len(question)) + question!r})
     answer = connection.recv(1)
 except ConnectionError:
     answer = b""

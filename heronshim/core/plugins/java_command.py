@@ -41,7 +41,7 @@ def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
     Raises:
         ConfigError: there is no Java, or jars are missing; says what to do.
     """
-    folders = [_BUILT, _INSTALLED, _cache() / "java"]
+    folders = [_BUILT, _INSTALLED, cache_folder() / "java"]
     jar = _first_file([folder / _JAR for folder in folders])
     if jar is None:
         msg = (
@@ -54,12 +54,54 @@ def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
     if ram_bytes:
         memory = (f"-XX:MaxRAM={ram_bytes}", f"-XX:MaxRAMPercentage={HEAP_PERCENT}")
     class_path = ":".join([str(jar), f"{storm}/*", *_USER_CLASSES])
-    return (_java(), *memory, *_FLAGS, "-cp", class_path, _MAIN)
+    try:
+        java = java_program()
+    except ConfigError as error:
+        msg = f"instances in java cannot be started: {error}"
+        raise ConfigError(msg) from error
+    return (java, *memory, *_FLAGS, "-cp", class_path, _MAIN)
+
+
+def cache_folder() -> Path:
+    """Return the user's folder of what can be fetched again; it need not be there.
+
+    Raises:
+        ConfigError: this user has no home folder.
+    """
+    root = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        # A relative one is to be ignored, says the XDG Base Directory Specification.
+        return (root if root.is_absolute() else Path.home() / ".cache") / "heronshim"
+    except RuntimeError as error:
+        msg = "this user has no home folder; set XDG_CACHE_HOME to a folder of yours"
+        raise ConfigError(msg) from error
+
+
+def java_program() -> str:
+    """Return the program `java`, of JAVA_HOME if that is set.
+
+    Raises:
+        ConfigError: there is none, or it is too old; says what to do.
+    """
+    home = os.environ.get("JAVA_HOME", "")
+    found = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if not found or not Path(found).is_file():
+        where = f"JAVA_HOME ({home})" if home else "PATH"
+        msg = (
+            f"there is no program java on {where}; install Java {JAVA_VERSION_MIN} or newer "
+            "(Debian: default-jre-headless)"
+        )
+        raise ConfigError(msg)
+    version = _version(Path(found))
+    if version and version < JAVA_VERSION_MIN:
+        msg = f"{found} is Java {version}; set JAVA_HOME to Java {JAVA_VERSION_MIN} or newer"
+        raise ConfigError(msg)
+    return found
 
 
 def _storm_folder() -> Path:
     """Return the folder of the Storm client and what it needs."""
-    folders = [_cache() / f"storm-client-{STORM_VERSION}", _BUILT / "storm-2.8"]
+    folders = [cache_folder() / f"storm-client-{STORM_VERSION}", _BUILT / "storm-2.8"]
     for folder in folders:
         if (folder / f"storm-client-{STORM_VERSION}.jar").is_file():
             return folder
@@ -71,35 +113,8 @@ def _storm_folder() -> Path:
     raise ConfigError(msg)
 
 
-def _cache() -> Path:
-    """Return the user's cache of heronshim."""
-    root = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(root) if Path(root).is_absolute() else Path.home() / ".cache") / "heronshim"
-
-
 def _first_file(paths: list[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
-
-
-def _java() -> str:
-    """Return the program `java`, of JAVA_HOME if that is set."""
-    home = os.environ.get("JAVA_HOME", "")
-    found = str(Path(home, "bin", "java")) if home else shutil.which("java")
-    if not found or not Path(found).is_file():
-        where = f"JAVA_HOME ({home})" if home else "PATH"
-        msg = (
-            f"instances in java cannot be started: there is no program java on {where}; install "
-            f"Java {JAVA_VERSION_MIN} or newer (Debian: default-jre-headless)"
-        )
-        raise ConfigError(msg)
-    version = _version(Path(found))
-    if version and version < JAVA_VERSION_MIN:
-        msg = (
-            f"instances in java cannot be started: {found} is Java {version}; set JAVA_HOME to "
-            f"Java {JAVA_VERSION_MIN} or newer"
-        )
-        raise ConfigError(msg)
-    return found
 
 
 def _version(java: Path) -> int:

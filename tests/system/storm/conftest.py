@@ -9,13 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from heronshim.storm.client_jars import (
-    cache_folder,
-    client_jars,
-    fetch_client_jars,
-    fetch_jars,
-    parse_lock,
-)
+from heronshim.core.plugins.java_command import cache_folder
+from heronshim.storm.client_jars import client_jars, fetch_client_jars, fetch_jars, parse_lock
 from tests.input.nimbus_client import Gateway
 from tests.system.conftest import Home
 from tests.system.java.conftest import java_instance

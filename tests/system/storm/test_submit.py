@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 from thrift.Thrift import TApplicationException
 
@@ -204,6 +206,57 @@ def test_a_gateway_that_ends_finishes_its_kills(
     assert EngineCluster().names() == []
 
 
+def submit_jar(gateway: Gateway) -> None:
+    """Submit SUBMIT, with a jar that holds nothing."""
+    with gateway.client() as client:
+        location = upload(client, EMPTY_JAR)
+        assert client.call("submitTopology", uploadedJarLocation=location, **SUBMIT) == {}
+
+
+def test_a_kill_that_waits_leaves_a_later_topology_of_that_name(gateway: Gateway) -> None:
+    submit_jar(gateway)
+    with gateway.client() as client:
+        assert client.call("killTopologyWithOpts", name="words", options={"wait_secs": 9999}) == {}
+        assert heronshim("kill", "words", "-w", "0")[0] == 0
+        submit_jar(gateway)
+        [summary] = client.call("getTopologySummaries")["success"]
+        assert summary["status"] == "ACTIVE"
+    # It does its kills at its end.
+    assert gateway.close() == 0
+    assert EngineCluster().facts("words").record.id == summary["id"]
+    assert "event=topology_gone topology=words" in gateway.log.read_text()
+    assert heronshim("kill", "words", "-w", "0")[0] == 0
+
+
+def test_what_was_killed_only_ends_and_the_shortest_wait_counts(gateway: Gateway) -> None:
+    submit_jar(gateway)
+    with gateway.client() as client:
+        assert client.call("killTopologyWithOpts", name="words", options={"wait_secs": 9999}) == {}
+        for method in ("activate", "deactivate"):
+            with pytest.raises(TApplicationException, match='"words" was killed'):
+                client.call(method, name="words")
+        assert client.call("getTopologySummaryByName", name="words")["success"]["status"] == (
+            "KILLED"
+        )
+        assert client.call("killTopologyWithOpts", name="words", options={"wait_secs": 99999}) == {}
+    end(gateway, "words")
+
+
+@pytest.mark.parametrize("by", ["client", "verb"])
+def test_what_is_damaged_can_be_killed(gateway: Gateway, heronshim_home: Home, by: str) -> None:
+    submit_jar(gateway)
+    nodes = [path for path in (heronshim_home.path / "state").rglob("*") if path.is_file()]
+    [node] = [path for path in nodes if "packing_plan" in str(path)]
+    node.write_bytes(b"\xff" * 100)
+    if by == "client":
+        with gateway.client() as client:
+            assert client.call("killTopology", name="words") == {}
+        wait_until(lambda: not EngineCluster().names(), "the end of words")
+    else:
+        assert heronshim("kill", "words", "-w", "5")[0] == 0
+    assert EngineCluster().names() == []
+
+
 def upload(client: NimbusClient, content: bytes) -> str:
     location: str = client.call("beginFileUpload")["success"]
     assert client.call("uploadChunk", location=location, chunk=content) == {}
@@ -211,6 +264,7 @@ def upload(client: NimbusClient, content: bytes) -> str:
     return location
 
 
+EMPTY_JAR = b"PK\5\6" + bytes(18)
 SPOUT = {
     "spout_object": {"serialized_java": b"x"},
     "common": {"inputs": [], "streams": {}},
@@ -223,7 +277,7 @@ SUBMIT = {
 
 
 def test_of_six_submits_at_once_one_wins(gateway: Gateway, word_count: Path) -> None:
-    """They are past the question whether the name is free: the lock of the name decides."""
+    """Of the four that run at once one takes the name's lock; the others wait for it."""
     start = threading.Barrier(6)
 
     def submit(_: int) -> str:
@@ -231,7 +285,7 @@ def test_of_six_submits_at_once_one_wins(gateway: Gateway, word_count: Path) -> 
             location = upload(client, word_count.read_bytes())
             start.wait()
             result = client.call("submitTopology", uploadedJarLocation=location, **SUBMIT)
-            return result["taken"]["msg"] if result else "won"
+            return str(result["taken"]["msg"]).split(":")[0] if result else "won"
 
     with ThreadPoolExecutor(6) as threads:
         found = sorted(threads.map(submit, range(6)))
@@ -253,6 +307,12 @@ def test_a_topology_may_start_inactive(gateway: Gateway, word_count: Path) -> No
         assert conf["topology.name"] == "words"
         topology = client.call("getUserTopology", id=summary["id"])["success"]
         assert list(topology["spouts"]) == ["spout"]
+        # What was asked for once is not copied out of the package again.
+        packages = gateway.home / "packages"
+        packages.rename(gateway.home / "away")
+        again = client.call("getTopologyConf", id=summary["id"])["success"]
+        (gateway.home / "away").rename(packages)
+        assert json.loads(again) == conf
         gone = client.call("getTopologyConf", id="words")
         assert gone == {"gone": {"msg": "words is not alive"}}
     end(gateway, "words")
@@ -309,3 +369,29 @@ def test_the_verb_storm_names_what_is_wrong(word_count: Path) -> None:
     code, output = heronshim("jar", str(word_count), "NoSuch")
     assert (code, "NoSuch" in output) == (1, True)
     assert heronshim("jar", str(word_count.parent / "no.jar"), "WordCount")[0] == 2
+
+
+SLEEPER = """
+class Sleeper {
+    public static void main(String[] arguments) throws Exception {
+        System.out.println(ProcessHandle.current().pid());
+        Thread.sleep(1_000_000);
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_the_verb_storm_takes_its_main_with_it(
+    client_path: list[Path], tmp_path: Path, heronshim_home: Home, number: int
+) -> None:
+    (tmp_path / "Sleeper.java").write_text(SLEEPER)
+    jar = pack_jar(compile_java(tmp_path / "Sleeper.java", client_path, tmp_path))
+    command = [sys.executable, "-m", "heronshim.cli.main", "storm", "jar", str(jar), "Sleeper"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        main = psutil.Process(int(process.stdout.readline()))
+        process.send_signal(number)
+        assert process.wait(300) == 128 + number
+    assert not main.is_running()
+    assert list((heronshim_home.path / "nimbus").iterdir()) == []

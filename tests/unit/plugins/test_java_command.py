@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heronshim.core.plugins import java_command
-from heronshim.core.plugins.java_command import STORM_VERSION, java_argv
+from heronshim.core.plugins.java_command import STORM_VERSION, cache_folder, java_argv
 from heronshim.core.plugins.local_options import LocalOptions
 from heronshim.errors import ConfigError
 
@@ -82,7 +82,7 @@ def test_missing_java_says_what_to_install(home: Path, monkeypatch: pytest.Monke
     fill(home / "target", JAR)
     fill(home / "target" / "storm-2.8", client())
     (home / "jvm" / "bin" / "java").unlink()
-    with pytest.raises(ConfigError, match=r"JAVA_HOME.*default-jre-headless"):
+    with pytest.raises(ConfigError, match=r"^instances in java.*JAVA_HOME.*default-jre-headless"):
         java_argv()
     monkeypatch.delenv("JAVA_HOME")
     monkeypatch.setenv("PATH", str(home))
@@ -97,6 +97,23 @@ def test_old_java_is_refused_by_its_version(home: Path, version: str, shown: str
     (home / "jvm" / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
     with pytest.raises(ConfigError, match=f"is Java {shown}; set JAVA_HOME"):
         java_argv()
+
+
+def test_a_cache_that_is_not_absolute_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for root in ("", "here"):
+        monkeypatch.setenv("XDG_CACHE_HOME", root)
+        assert cache_folder() == tmp_path / ".cache" / "heronshim"
+
+
+def test_without_a_home_folder_it_says_what_to_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    with pytest.raises(ConfigError, match="set XDG_CACHE_HOME to a folder of yours"):
+        cache_folder()
 
 
 def test_version_of_the_client_is_that_of_the_build() -> None:

@@ -124,6 +124,18 @@ def test_without_reports_all_counts_are_zero() -> None:
     struct_to_bytes(found, STRUCTS["TopologyInfo"])
     assert found["uptime_secs"] == 0
     assert found["status"] == "ACTIVE"
+    bolt, spout = (executor["stats"] for executor in found["executors"])
+    assert bolt["emitted"] == spout["emitted"] == {":all-time": {}}
+    assert (bolt["rate"], spout["rate"]) == (0, 0)
+    source = {"componentId": "spout", "streamId": "default"}
+    counts = bolt["specific"]["bolt"]
+    assert counts["acked"] == counts["failed"] == {":all-time": [(source, 0)]}
+    assert counts["executed"] == counts["execute_ms_avg"] == {":all-time": []}
+    assert spout["specific"]["spout"] == {
+        "acked": {":all-time": {"default": 0}},
+        "failed": {":all-time": {"default": 0}},
+        "complete_ms_avg": {":all-time": {}},
+    }
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
-from heronshim.errors import NotFoundError, StateError
+from heronshim.errors import DeadlineError, NotFoundError, StateError
 from heronshim.storm.client_jars import (
     client_jars,
     fetch_jars,
@@ -16,6 +20,7 @@ from heronshim.storm.client_jars import (
     locked_jars,
     parse_lock,
 )
+from tests.unit.conftest import DEADLINE_S, wait_until
 
 CONTENT = b"a jar"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -76,6 +81,61 @@ def test_what_maven_says_is_told(maven: Path, tmp_path: Path) -> None:
     script(maven, "echo '[INFO] so'", "echo '[ERROR] no network'", "exit 1")
     with pytest.raises(StateError, match=r"Maven failed \(1\): \[ERROR\] no network"):
         fetch_jars(JARS, tmp_path / "jars", print)
+
+
+def test_two_at_once_fetch_once(
+    maven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs, go = tmp_path / "runs", tmp_path / "go"
+    wait = f"while [ ! -e {go} ]; do sleep 0.1; done"
+    script(maven, f"echo >> {runs}", wait, *WRITES)
+    both_saw_none = threading.Barrier(3)
+    which = shutil.which
+
+    def seen(program: str) -> str | None:
+        both_saw_none.wait(DEADLINE_S)
+        return which(program)
+
+    monkeypatch.setattr(shutil, "which", seen)
+    with ThreadPoolExecutor(2) as threads:
+        fetches = [threads.submit(fetch_jars, JARS, tmp_path / "jars", print) for _ in range(2)]
+        both_saw_none.wait(DEADLINE_S)
+        go.touch()
+        assert sorted(fetch.result() for fetch in fetches) == [False, True]
+    assert runs.read_text() == "\n"
+
+
+@pytest.mark.parametrize("how", ["late", "interrupted"])
+def test_maven_ends_with_all_that_it_started(
+    maven: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    timers = []
+
+    class Timer(threading.Timer):
+        def start(self) -> None:
+            timers.append(self)
+
+    monkeypatch.setattr(threading, "Timer", Timer)
+    child = tmp_path / "child"
+    said = "Downloaded from central: https://x/org/acme/a/1/a-1.jar"
+    script(maven, "sleep 1000 > /dev/null 2>&1 &", f"echo $! > {child}", f"echo {said}", "wait")
+
+    def say(text: str) -> None:
+        if "downloaded" in text:
+            if how == "interrupted":
+                raise KeyboardInterrupt
+            timers[0].function()
+
+    with pytest.raises(DeadlineError if how == "late" else KeyboardInterrupt):
+        fetch_jars(JARS, tmp_path / "jars", say)
+    wait_until(lambda: not lives(int(child.read_text())), "the end of the child")
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_without_maven_it_says_what_to_install(

@@ -28,7 +28,9 @@ CHUNK = bytes(MIB - 200)
 class Slow:
     """Uploads and submits last until `end` is set."""
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        """The server's."""
         self.end = threading.Event()
         self.begun = threading.Semaphore(0)
 
@@ -51,8 +53,8 @@ class Slow:
 @contextmanager
 def serving(limits: ServerLimits) -> Iterator[tuple[Slow, NimbusServer, int]]:
     """Run a server in a thread."""
-    nimbus = Slow()
     loop = asyncio.new_event_loop()
+    nimbus = Slow(loop)
     server = NimbusServer(nimbus, limits)  # type: ignore[arg-type]
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
@@ -76,6 +78,20 @@ def asked(client: NimbusClient) -> bool:
     return found
 
 
+def long_calls(nimbus: Slow, port: int, count: int) -> list[NimbusClient]:
+    """Submits and questions from so many clients; 8 have begun, which is all that can at once."""
+    clients = [NimbusClient(port) for _ in range(count)]
+    submit = {"name": "a", "uploadedJarLocation": "x", "jsonConf": ""}
+    for number, client in enumerate(clients):
+        if number % 2:
+            client.send(call("submitTopology", **submit, topology=storm_topology()))
+        else:
+            client.send(call("getTopologyInfoByName", name="a"))
+    for _ in range(8):
+        assert nimbus.begun.acquire(timeout=DEADLINE_S)
+    return clients
+
+
 def test_frames_of_calls_that_last_are_bounded_too() -> None:
     with serving(ServerLimits(buffered_bytes=3 * MIB)) as (nimbus, server, port):
         clients = [NimbusClient(port) for _ in range(4)]
@@ -97,15 +113,7 @@ def test_frames_of_calls_that_last_are_bounded_too() -> None:
 
 def test_calls_that_wait_for_others_hold_no_chunk_and_no_question() -> None:
     with serving(ServerLimits()) as (nimbus, _, port):
-        waiting = [NimbusClient(port) for _ in range(20)]
-        submit = {"name": "a", "uploadedJarLocation": "x", "jsonConf": ""}
-        for number, client in enumerate(waiting):
-            if number % 2:
-                client.send(call("submitTopology", **submit, topology=storm_topology()))
-            else:
-                client.send(call("getTopologyInfoByName", name="a"))
-        for _ in range(8):
-            assert nimbus.begun.acquire(timeout=DEADLINE_S)
+        waiting = long_calls(nimbus, port, 20)
         with NimbusClient(port) as client:
             assert asked(client)
         for client in waiting:
@@ -124,6 +132,33 @@ def test_the_connection_that_was_idle_longest_makes_room() -> None:
         assert server.counts["crowded_out"] == 1
         for client in clients:
             client.socket.close()
+
+
+def test_there_is_no_room_while_all_are_busy() -> None:
+    with serving(ServerLimits(connections=8)) as (nimbus, server, port):
+        busy = long_calls(nimbus, port, 8)
+        with NimbusClient(port) as one_more:
+            assert one_more.is_closed()
+        assert server.counts["crowded_out"] == 1
+        nimbus.end.set()
+        for client in busy:
+            with suppress(TApplicationException):
+                client.reply()
+            client.socket.close()
+
+
+def test_a_call_that_runs_at_the_end_is_answered_and_the_last_of_its_connection() -> None:
+    with serving(ServerLimits()) as (nimbus, server, port), NimbusClient(port) as client:
+        client.send(call("uploadChunk", location="x", chunk=b"x"))
+        assert nimbus.begun.acquire(timeout=DEADLINE_S)
+        loop = nimbus.loop
+        end = asyncio.run_coroutine_threadsafe(server.close(), loop)
+        # Once this is done, so is all of `close` that does not wait.
+        asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result(DEADLINE_S)
+        nimbus.end.set()
+        assert client.reply() == {}
+        assert client.is_closed()
+        end.result(DEADLINE_S)
 
 
 def test_an_idle_connection_ends_without_a_word() -> None:

@@ -118,6 +118,19 @@ def test_size_of_one_and_of_all_is_bounded(
     assert [path.stem for path in Path(first).parent.iterdir()] == [Path(first).stem]
 
 
+def test_an_idle_jar_makes_room_for_chunks_of_others(
+    uploads: Uploads, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOTAL_BYTES_MAX", 10)
+    idle, slow = whole(uploads, bytes(8)), uploads.begin()
+    clock.now_s += IDLE_S + 1
+    # Slow as it is, it is heard of now.
+    uploads.append(slow, bytes(8))
+    assert not Path(idle).exists()
+    uploads.finish(slow)
+    assert uploads.take(slow).read_bytes() == bytes(8)
+
+
 def test_a_disk_that_refuses_is_told(uploads: Uploads, tmp_path: Path) -> None:
     (tmp_path / "inbox").rmdir()
     with pytest.raises(UploadError, match="No such file or directory; check the disk"):
@@ -127,6 +140,8 @@ def test_a_disk_that_refuses_is_told(uploads: Uploads, tmp_path: Path) -> None:
 def test_what_an_earlier_gateway_left_is_removed(tmp_path: Path) -> None:
     location = whole(Uploads(tmp_path / "inbox"), b"x")
     (tmp_path / "inbox" / "lock").touch()
+    (tmp_path / "inbox" / "submit-x").mkdir()
+    (tmp_path / "inbox" / "submit-x" / "resource-0").touch()
     Uploads(tmp_path / "inbox")
     assert not Path(location).exists()
-    assert (tmp_path / "inbox" / "lock").exists()
+    assert [path.name for path in (tmp_path / "inbox").iterdir()] == ["lock"]
