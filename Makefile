@@ -5,6 +5,8 @@ BIN := .venv/bin
 ARGS ?=
 NATIVE := heronshim/_native.c hatch_build.py
 EITHER := tests/unit/instance tests/unit/testing tests/compat tests/vectors
+# Many tests wait; files, so that what a file shares is made once.
+TWO := --numprocesses=2 --dist=loadfile
 RUNS ?= 5
 MINUTES ?= 3
 SEED ?=
@@ -24,8 +26,8 @@ demo: .venv/run.stamp ## Count the words of a real text on two containers; run-t
 
 test: .venv/dev.stamp ## Run all tests, those of the per-tuple path with and without the native module
 	@.ci/system-packages gcc libc6-dev default-jdk-headless maven
-	@$(BIN)/pytest $(ARGS)
-	@if [[ -z "$(ARGS)" ]]; then HERONSHIM_NATIVE=0 $(BIN)/pytest $(EITHER); fi
+	@$(BIN)/pytest $(or $(ARGS),$(TWO))
+	@if [[ -z "$(ARGS)" ]]; then HERONSHIM_NATIVE=0 $(BIN)/pytest $(TWO) $(EITHER); fi
 
 sim: .venv/dev.stamp ## Run 20,000 simulated clusters under random faults; ARGS="--story SEED" shows one
 	@$(BIN)/python -m tests.sim $(ARGS)
