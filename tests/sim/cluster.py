@@ -77,6 +77,8 @@ class Cluster:
         self.zombies: list[Process] = []
         self.started = False
         self.leaders: dict[int, Master] = {}
+        self._extras: dict[tuple[CreditReceiver, int], tuple[int | None, set[int]]] = {}
+        """Of each hop and task: who may send a frame beyond the window, and who was passed over."""
         nodes = TopologyNodes(self._keeper, "ledger")
         nodes.create(
             self.topology, self.packing, ExecutionState("ledger", "ledger-1", 0, "sim", "sim")
@@ -254,11 +256,26 @@ class Cluster:
             self.violated(self.ledger.violations[0])
 
     def check_credit(self, name: str, sender: CreditSender, receiver: CreditReceiver) -> None:
-        """Credit is never negative; no hop holds more than its pool and a frame for each task."""
+        """Credit is never negative; no hop holds more than its pool and a frame for each task.
+
+        One more may come of each sender that was passed over: it was stopped with credit for one.
+        """
         if min(sender.credit.values(), default=0) < 0:
             self.violated(f"{name}: credit {sender.credit} is negative")
         receiver.check_invariants()
-        most_bytes = self.pool_bytes + len(receiver._destinations) * self.shape.frame_bytes_max()
+        frames = 0
+        for task, destination in receiver._destinations.items():
+            last, over = self._extras.get((receiver, task), (None, set()))
+            over = {
+                link
+                for link, state in destination.senders.items()
+                if (link == last or link in over)
+                and link != destination.extra
+                and state.outstanding > 0
+            }
+            self._extras[receiver, task] = destination.extra, over
+            frames += 1 + len(over)
+        most_bytes = self.pool_bytes + frames * self.shape.frame_bytes_max()
         if receiver.held_bytes() > most_bytes:
             self.violated(f"{name}: holds {receiver.held_bytes()} bytes of at most {most_bytes}")
 

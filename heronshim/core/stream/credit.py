@@ -119,6 +119,8 @@ class _Destination:
     """Senders heard of in this period or the one before."""
     extra: int | None = None
     """The sender that was granted a frame beyond the window which has not arrived."""
+    extra_period: int = 0
+    """When it was granted."""
     extra_bytes: int = 0
     """Granted beyond the window since nothing waited here."""
     senders: dict[int, _Sender] = field(default_factory=dict)
@@ -382,6 +384,7 @@ class CreditReceiver:
         )
         if nothing_else and self._may_pass(task, state.need):
             destination.extra = sender
+            destination.extra_period = destination.period
             self._note_extra(destination, destination.extra_bytes + missing)
             return missing
         return None
@@ -431,9 +434,11 @@ def _next_in_line(destination: _Destination) -> int | None:
 
 
 def _is_idle(destination: _Destination, sender: int | None) -> bool:
-    """Return whether a sender with credit for a frame has let a whole period pass.
+    """Return whether the sender with credit for a frame has let a whole period pass since.
 
     It asked on behalf of another one that needs it no more, or it is stopped.
     """
     state = destination.senders.get(sender) if sender is not None else None
-    return state is None or state.period < destination.period - 1
+    if state is None:
+        return True
+    return max(state.period, destination.extra_period) < destination.period - 1
