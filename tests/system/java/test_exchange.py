@@ -21,7 +21,6 @@ from heronshim.wire.v1 import data_pb2, link_pb2, metrics_pb2, plan_pb2, topolog
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(2000)]
 DEADLINE_S = 120.0
 VECTORS = Path(__file__).parents[2] / "vectors"
-CLASSES = {"count": "words.Count", "lines": "words.Lines", "split": "words.SplitRows"}
 
 
 def recorded(kind: str) -> tuple[bytes, bytes]:
@@ -35,7 +34,8 @@ def recorded(kind: str) -> tuple[bytes, bytes]:
 class Peer:
     """A stream manager that a test plays, and the instance of split-3."""
 
-    def __init__(self, folder: Path, package: Path) -> None:
+    def __init__(self, folder: Path, package: Path, launch: dict[str, Any]) -> None:
+        self._launch = {"topology_id": "words-1700000000"} | launch
         self.router = zmq.Context.instance().socket(zmq.ROUTER)
         self.router.setsockopt(zmq.LINGER, 0)
         self._path = folder / "s"
@@ -55,7 +55,7 @@ class Peer:
 
     def _start(self, folder: Path) -> bytes:
         start = {
-            "launch": {"topology_id": "words-1700000000"}, "container": 1, "process": "split-3",
+            "launch": self._launch, "container": 1, "process": "split-3",
             "component": "split", "incarnation": 17, "token": "00",
             "package_dir": f"{folder}/package", "endpoint": f"ipc://{self._path}",
             "plan": {"processes": [{"id": "split-3", "component": "split", "executors": [[3]]}]},
@@ -95,13 +95,20 @@ class Peer:
         header = HEADER.pack(1, kind, 0, 0, destination, source, self._sent)
         self.router.send_multipart([self.identity, header, payload])
 
-    def greet(self) -> Any:
+    def greet(self, split: str = "words.SplitRows") -> Any:
         """Take the hello, answer it, and send the recorded plan with classes in Java."""
-        kind, _, hello = self.receive()
-        assert kind == Kind.HELLO
+        _, hello = self.wait_for(Kind.HELLO)
         self.send(Kind.HELLO_ACK, recorded("HELLO_ACK")[1])
-        self.send(Kind.PLAN, java_plan().SerializeToString())
+        self.send(Kind.PLAN, java_plan(split).SerializeToString())
         return hello
+
+    def execute_a_line(self) -> None:
+        """Send the recorded line and wait until it was executed."""
+        self.send(Kind.CREDIT, link_pb2.Credit(tasks=[1], bytes=[1 << 16]).SerializeToString())
+        self.send(Kind.CREDIT_REQUEST, recorded("CREDIT_REQUEST")[1])
+        self.wait_for(Kind.CREDIT)
+        self.send(Kind.DATA, recorded("DATA")[1], 3, 2)
+        self.wait_for(Kind.OUTCOMES)
 
     def output(self) -> str:
         self.log.seek(0)
@@ -130,19 +137,21 @@ MESSAGES: dict[int, Any] = {
 }
 
 
-def java_plan() -> Any:
+def java_plan(split: str = "words.SplitRows") -> Any:
+    classes = {"count": "words.Count", "lines": "words.Lines", "split": split}
     plan = plan_pb2.PhysicalPlan.FromString(recorded("PLAN")[1])
     for component in plan.topology.components:
         component.language = topology_pb2.LANGUAGE_PYTHON
         if component.id == "split":
             component.language = topology_pb2.LANGUAGE_JAVA
-        component.object = CLASSES[component.id]
+        component.object = classes[component.id]
     return plan
 
 
 @pytest.fixture
-def peer(tmp_path: Path, words_package: Path) -> Iterator[Peer]:
-    made = Peer(tmp_path, words_package)
+def peer(request: Any, tmp_path: Path, words_package: Path) -> Iterator[Peer]:
+    """Start an instance; a parameter is what the launch says besides."""
+    made = Peer(tmp_path, words_package, getattr(request, "param", {}))
     yield made
     made.close()
 
@@ -227,8 +236,55 @@ def test_damaged_frames_are_dropped_and_told(peer: Peer) -> None:
     _, notice = peer.wait_for(Kind.LOSS_NOTICE)
     assert "could not be read" in notice.cause
     peer.send(Kind.LOSS_NOTICE_ACK, link_pb2.LossNoticeAck(id=notice.id).SerializeToString())
-    peer.send(Kind.CREDIT_REQUEST, recorded("CREDIT_REQUEST")[1])
-    peer.wait_for(Kind.CREDIT)
-    peer.send(Kind.DATA, recorded("DATA")[1], 3, 2)
-    peer.wait_for(Kind.OUTCOMES)
+    peer.execute_a_line()
     assert peer.process.poll() is None
+
+
+def foreign_plan() -> bytes:
+    plan = java_plan()
+    plan.plan_epoch += 1
+    del plan.containers[:]
+    return bytes(plan.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [
+        (Kind.CREDIT, b"\xff\xff\xff"),
+        (Kind.CREDIT, link_pb2.Credit(tasks=[1], bytes=[1 << 30]).SerializeToString()),
+        (Kind.CREDIT_REQUEST, link_pb2.CreditRequest(tasks=[1], bytes=[9]).SerializeToString()),
+        (Kind.PLAN, foreign_plan()),
+    ],
+    ids=["unreadable", "credit", "task", "plan"],
+)
+def test_faults_of_the_stream_manager_end_the_link(
+    peer: Peer, kind: Kind, payload: bytes
+) -> None:
+    peer.greet()
+    peer.execute_a_line()
+    peer.send(kind, payload)
+    assert peer.greet().attempt == 2
+    _, notice = peer.wait_for(Kind.LOSS_NOTICE)
+    assert "link of split-3 ended" in notice.cause
+    peer.execute_a_line()
+
+
+@pytest.mark.parametrize("peer", [{"liveness_limit_s": 1}], indirect=True)
+def test_silent_stream_manager_is_given_up(peer: Peer) -> None:
+    assert peer.greet().attempt == 1
+    assert peer.greet().attempt == 2
+    assert "silent for" in peer.output()
+
+
+def test_replaced_instance_ends_without_another_hello(peer: Peer) -> None:
+    peer.greet("words.SlowCleanup")
+    peer.execute_a_line()
+    stale = link_pb2.Error(code=link_pb2.ERROR_CODE_STALE_INCARNATION, message="replaced")
+    peer.send(Kind.ERROR, stale.SerializeToString())
+    assert peer.process.wait(DEADLINE_S) == 0, peer.output()
+    kinds = []
+    while peer.router.poll(0):
+        _, header, _ = peer.router.recv_multipart()
+        kinds.append(HEADER.unpack(header)[1])
+    assert Kind.HELLO not in kinds
+    assert "link_refused" in peer.output()

@@ -15,6 +15,7 @@ import java.util.List;
  *
  * @param executors task ids of each executor of this process
  * @param packageDir folder of the extracted package; empty when the topology has none
+ * @param silenceLimitNs a stream manager that is silent for longer is given up
  */
 record ChildStart(
     String topologyId,
@@ -25,7 +26,8 @@ record ChildStart(
     String token,
     String endpoint,
     List<List<Integer>> executors,
-    String packageDir) {
+    String packageDir,
+    long silenceLimitNs) {
   private static final int START_BYTES_MAX = 32 << 20;
 
   /** Reads the line; throws IllegalArgumentException when it is not one. */
@@ -58,8 +60,10 @@ record ChildStart(
     if (executors.isEmpty()) {
       throw new IllegalArgumentException("process " + process + " is not in the container's plan");
     }
+    JsonObject launch = start.getAsJsonObject("launch");
+    JsonElement limitS = launch.get("liveness_limit_s");
     return new ChildStart(
-        start.getAsJsonObject("launch").get("topology_id").getAsString(),
+        launch.get("topology_id").getAsString(),
         start.get("container").getAsInt(),
         process,
         start.get("component").getAsString(),
@@ -67,7 +71,8 @@ record ChildStart(
         start.get("token").getAsString(),
         start.get("endpoint").getAsString(),
         executors,
-        start.get("package_dir").getAsString());
+        start.get("package_dir").getAsString(),
+        limitS == null ? Long.MAX_VALUE : (long) (limitS.getAsDouble() * 1e9));
   }
 
   /** All tasks of this process, ascending. */

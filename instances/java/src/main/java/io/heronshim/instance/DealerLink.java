@@ -22,12 +22,20 @@ import java.util.List;
  */
 final class DealerLink {
   private static final long HELLO_TIMEOUT_NS = 250_000_000L;
+
+  /** The time for an answer doubles up to this with each attempt that nobody answers. */
+  private static final long HELLO_TIMEOUT_NS_MAX = 4_000_000_000L;
+
   private static final long HEARTBEAT_NS = 200_000_000L;
   private static final long BYE_TIMEOUT_NS = 250_000_000L;
   private static final long BACKOFF_MIN_NS = 50_000_000L;
   private static final long BACKOFF_MAX_NS = 1_000_000_000L;
   private static final long BACKOFF_RESET_NS = 1_000_000_000L;
-  private static final long FRAME_BYTES_MAX = 64 << 20;
+  private static final long NS_PER_MS = 1_000_000L;
+
+  /** Who is as late as this for its own heartbeat was stopped itself: no silence of the peer. */
+  private static final long OWN_PAUSE_NS = 1_000_000_000L;
+
   private static final String SCHEME = "ipc://";
 
   /** States of a link. */
@@ -50,12 +58,13 @@ final class DealerLink {
     /** It ended; `clean`: nothing that was sent on it is lost. */
     void ended(String cause, boolean clean);
 
-    /** A frame of the owner's. */
+    /** A frame of the owner's; throws RemoteProtocolError where it ends the link. */
     void frame(FrameHeader header, byte[] payload);
   }
 
   private final Hello hello;
   private final String path;
+  private final long silenceLimitNs;
   private final Selector selector;
   private final Listener listener;
   private ZmtpConnection connection;
@@ -66,16 +75,29 @@ final class DealerLink {
   private long tuplesSequence;
   private long deadlineNs;
   private long upSinceNs;
+  private long heardNs;
   private long backoffNs = BACKOFF_MIN_NS;
-  private String failure = "";
+  private long helloTimeoutNs = HELLO_TIMEOUT_NS;
 
-  /** `hello` lacks its attempt; the first connection is made by the first {@link #tick}. */
-  DealerLink(Hello hello, String endpoint, Selector selector, Listener listener, long nowNs) {
+  /**
+   * A link whose first connection is made by the first {@link #tick}.
+   *
+   * @param hello lacks its attempt
+   * @param silenceLimitNs a peer that is silent for longer is taken for replaced: its link ends
+   */
+  DealerLink(
+      Hello hello,
+      String endpoint,
+      long silenceLimitNs,
+      Selector selector,
+      Listener listener,
+      long nowNs) {
     if (!endpoint.startsWith(SCHEME)) {
       throw new IllegalArgumentException("endpoint " + endpoint + " does not begin with " + SCHEME);
     }
     this.hello = hello;
     this.path = endpoint.substring(SCHEME.length());
+    this.silenceLimitNs = silenceLimitNs;
     this.selector = selector;
     this.listener = listener;
     this.deadlineNs = nowNs;
@@ -104,18 +126,29 @@ final class DealerLink {
         // An answer that came while this thread was busy is still to be read.
         read(nowNs);
         if (state == State.GREETING) {
-          fail("no answer within " + HELLO_TIMEOUT_NS / 1_000_000 + " ms", nowNs, false);
+          fail("no answer within " + helloTimeoutNs / NS_PER_MS + " ms", nowNs, false);
+          helloTimeoutNs = Math.min(HELLO_TIMEOUT_NS_MAX, 2 * helloTimeoutNs);
         }
       }
-      case UP -> {
-        LinkHeartbeat heartbeat = LinkHeartbeat.newBuilder().setLastSequence(sequence).build();
-        send(Kind.HEARTBEAT, 0, 0, heartbeat.toByteArray());
-        deadlineNs = nowNs + HEARTBEAT_NS;
-      }
+      case UP -> beat(nowNs);
       case CLOSING -> fail("bye was not acknowledged", nowNs, false);
       case OVER -> deadlineNs = Long.MAX_VALUE;
       default -> throw new AssertionError(state);
     }
+  }
+
+  /** Sends a heartbeat, unless the peer is given up for its silence. */
+  private void beat(long nowNs) {
+    if (nowNs - deadlineNs >= OWN_PAUSE_NS) {
+      heardNs = nowNs;
+    }
+    if (nowNs - heardNs > silenceLimitNs) {
+      fail("silent for " + (nowNs - heardNs) / NS_PER_MS + " ms", nowNs, false);
+      return;
+    }
+    LinkHeartbeat heartbeat = LinkHeartbeat.newBuilder().setLastSequence(sequence).build();
+    send(Kind.HEARTBEAT, 0, 0, heartbeat.toByteArray());
+    deadlineNs = nowNs + HEARTBEAT_NS;
   }
 
   /** Queues a frame of a link that is up. */
@@ -197,13 +230,13 @@ final class DealerLink {
     sequence = 0;
     tuplesSequence = 0;
     try {
-      connection = new ZmtpConnection(path, selector, FRAME_BYTES_MAX);
+      connection = new ZmtpConnection(path, selector, FrameHeader.PAYLOAD_BYTES_MAX);
     } catch (IOException | RuntimeException error) {
       fail(path + " cannot be connected: " + error.getMessage(), nowNs, false);
       return;
     }
     state = State.GREETING;
-    deadlineNs = nowNs + HELLO_TIMEOUT_NS;
+    deadlineNs = nowNs + helloTimeoutNs;
     Hello own = hello.toBuilder().setAttempt(attempt).build();
     connection.send(FrameHeader.of(Kind.HELLO, 0, 0, 0).toBytes(), own.toByteArray());
     write(nowNs);
@@ -214,6 +247,7 @@ final class DealerLink {
       throw new RemoteProtocolError("a frame has " + parts.size() + " parts; expected 2");
     }
     FrameHeader header = FrameHeader.read(parts.get(0));
+    heardNs = nowNs;
     byte[] payload = parts.get(1);
     if (header.kind() == Kind.ERROR) {
       // Whatever its number: one who does not know this link (any more) may send it.
@@ -241,7 +275,7 @@ final class DealerLink {
     DataBatches.parse(HelloAck.parser(), payload, "HelloAck");
     watch = new SequenceWatch(header.sequence());
     state = State.UP;
-    failure = "";
+    helloTimeoutNs = HELLO_TIMEOUT_NS;
     upSinceNs = nowNs;
     deadlineNs = nowNs + HEARTBEAT_NS;
     listener.joined();
@@ -256,6 +290,11 @@ final class DealerLink {
     }
     listener.refused(code, error.getMessage());
     fail(code + ": " + error.getMessage(), nowNs, false);
+    if (code == ErrorCode.ERROR_CODE_STALE_INCARNATION) {
+      // A newer process has this one's place: no hello of it shall be taken any more.
+      state = State.OVER;
+      deadlineNs = Long.MAX_VALUE;
+    }
   }
 
   private void onBye(byte[] payload, long nowNs) {
@@ -267,7 +306,7 @@ final class DealerLink {
       connection.write();
     } catch (IOException error) {
       // The peer is gone already; it has all that it says it has.
-      failure = error.getMessage();
+      Log.warning("bye_ack_failed", "error", error);
     }
     fail("the peer said bye", nowNs, bye.getLastReceived() >= tuplesSequence);
   }
@@ -292,7 +331,6 @@ final class DealerLink {
   }
 
   private void end(String cause, boolean clean) {
-    failure = cause;
     boolean wasUp = state == State.UP || state == State.CLOSING;
     if (connection != null) {
       connection.close();
@@ -302,10 +340,5 @@ final class DealerLink {
       state = State.WAITING;
       listener.ended(cause, clean);
     }
-  }
-
-  /** Why the last attempt ended. */
-  String failure() {
-    return failure;
   }
 }

@@ -16,10 +16,13 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Function;
 
 /**
  * An instance without its socket: frames in, frames out, and what executors and the IO thread share
@@ -49,6 +52,7 @@ final class InstanceRuntime {
   private final ChildStart start;
   private final SplittableRandom random;
   private final Wakeup wakeup;
+  private final Function<Plan, ComponentHost> hosts;
   private final ProcessFigures figures = new ProcessFigures();
   private final ReentrantLock lock = new ReentrantLock();
   private final AtomicBoolean rowsWait = new AtomicBoolean();
@@ -57,6 +61,7 @@ final class InstanceRuntime {
   private final Map<Integer, Long> pauses = new HashMap<>();
   private final List<TaskMeter> unmade = new ArrayList<>();
   private final InstanceLosses losses;
+  private final Set<Integer> ownTasks;
   private List<Early> early = new ArrayList<>();
   private List<Frame> extra = new ArrayList<>();
   private Outbox outbox;
@@ -67,10 +72,17 @@ final class InstanceRuntime {
   private long nextMetricsNs = Long.MAX_VALUE;
   private volatile Plan plan;
 
-  InstanceRuntime(ChildStart start, SplittableRandom random, Wakeup wakeup) {
+  /** `hosts` makes the host of the author's components, once. */
+  InstanceRuntime(
+      ChildStart start,
+      SplittableRandom random,
+      Wakeup wakeup,
+      Function<Plan, ComponentHost> hosts) {
     this.start = start;
     this.random = random;
     this.wakeup = wakeup;
+    this.hosts = hosts;
+    this.ownTasks = new TreeSet<>(start.tasks());
     this.losses = new InstanceLosses(start.process(), start.incarnation(), start.tasks());
   }
 
@@ -96,18 +108,25 @@ final class InstanceRuntime {
 
   // ---- the IO thread; each takes the lock ----
 
-  /** Takes a frame of the stream manager; what is damaged is dropped and told. */
+  /**
+   * Takes a frame of the stream manager. Tuples that another task wrote wrongly are lost; any other
+   * fault is the stream manager's.
+   *
+   * @throws RemoteProtocolError such a fault: credit or the plan may be wrong on this link
+   */
   void onFrame(FrameHeader header, byte[] payload, long nowNs) {
     lock.lock();
     try {
       handle(header, payload, nowNs);
     } catch (RemoteProtocolError error) {
       Log.error("bad_frame", "process", start.process(), "error", error.getMessage());
-      if (Kind.carriesTuples(header.kind())) {
-        losses.onLinkLost(
-            "frame of task " + header.source() + " could not be read: " + error.getMessage(),
-            nowNs);
+      boolean isOfATask =
+          Kind.carriesTuples(header.kind()) && error.code() == ErrorCode.ERROR_CODE_MALFORMED;
+      if (!isOfATask) {
+        throw error;
       }
+      losses.onLinkLost(
+          "frame of task " + header.source() + " could not be read: " + error.getMessage(), nowNs);
     } finally {
       lock.unlock();
     }
@@ -134,12 +153,13 @@ final class InstanceRuntime {
   }
 
   private void onData(int destination, int source, byte[] payload, long nowNs) {
+    checkOwn(destination, "data came");
     receiver.onFrame(destination, payload.length, nowNs);
     Task task = tasks.get(destination);
     if (task instanceof BoltTask bolt) {
       bolt.onBatch(payload, source, link);
       wakeup.wakeExecutors();
-    } else if (task == null && start.tasks().contains(destination)) {
+    } else if (task == null) {
       early.add(new Early(destination, payload, source));
     } else {
       // What is dropped holds no credit.
@@ -161,7 +181,10 @@ final class InstanceRuntime {
     Credit credit = DataBatches.parse(Credit.parser(), payload, "Credit");
     checkColumns(credit.getTasksCount(), credit.getBytesCount());
     for (int index = 0; index < credit.getTasksCount() && outbox != null; index++) {
-      outbox.onCredit(credit.getTasks(index), credit.getBytes(index), nowNs / NS_PER_US);
+      int task = credit.getTasks(index);
+      if (plan.componentOf().containsKey(task)) {
+        outbox.onCredit(task, credit.getBytes(index), nowNs / NS_PER_US);
+      }
     }
     rowsWait.set(true);
     wakeup.wakeExecutors();
@@ -171,7 +194,16 @@ final class InstanceRuntime {
     CreditRequest request = DataBatches.parse(CreditRequest.parser(), payload, "CreditRequest");
     checkColumns(request.getTasksCount(), request.getBytesCount());
     for (int index = 0; index < request.getTasksCount(); index++) {
+      checkOwn(request.getTasks(index), "credit was asked for");
       receiver.onRequest(request.getTasks(index), request.getBytes(index), nowNs);
+    }
+  }
+
+  private void checkOwn(int task, String what) {
+    if (!ownTasks.contains(task)) {
+      throw new RemoteProtocolError(
+          what + " for task " + task + ", which is none of \"" + start.process() + "\"",
+          ErrorCode.ERROR_CODE_TASK);
     }
   }
 
@@ -185,11 +217,22 @@ final class InstanceRuntime {
     if (plan != null && newPlan.epoch() < plan.epoch()) {
       return;
     }
+    List<Integer> placed = newPlan.tasksOfProcess(start.process());
+    if (!placed.containsAll(ownTasks)) {
+      throw new RemoteProtocolError(
+          "PhysicalPlan has tasks " + placed + " in process \"" + start.process()
+              + "\", which runs " + ownTasks);
+    }
+    // Options that cannot be read are refused with the plan, before anything is of it.
+    Map<Integer, Options> optionsOf = new HashMap<>();
+    for (int task : ownTasks) {
+      Component own = newPlan.component(newPlan.componentOf().get(task));
+      optionsOf.put(task, new Options(newPlan.wire().getTopology(), own));
+    }
     plan = newPlan;
     losses.setPlan(newPlan);
     if (newPlan.isActive() && outbox == null) {
-      Component own = newPlan.component(newPlan.componentOf().get(start.tasks().get(0)));
-      options = new Options(newPlan.wire().getTopology(), own);
+      options = optionsOf.get(start.tasks().get(0));
       outbox = new Outbox(options.batchRows(), options.batchBytes(), random.split());
       nextMetricsNs = nowNs();
       wakeup.start(newPlan);
@@ -355,7 +398,7 @@ final class InstanceRuntime {
   /** The host of the author's components, made by the first executor that asks. */
   synchronized ComponentHost host(Plan first) {
     if (host == null) {
-      host = ComponentHosts.make(first, start);
+      host = hosts.apply(first);
     }
     return host;
   }

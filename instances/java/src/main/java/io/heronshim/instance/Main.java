@@ -39,7 +39,8 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
     this.start = start;
     this.selector = Selector.open();
     SplittableRandom random = new SplittableRandom(new SecureRandom().nextLong());
-    this.runtime = new InstanceRuntime(start, random, this);
+    this.runtime =
+        new InstanceRuntime(start, random, this, plan -> ComponentHosts.make(plan, start));
     Hello hello =
         Hello.newBuilder()
             .setProtocolVersion(FrameHeader.PROTOCOL_VERSION)
@@ -52,7 +53,9 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
             .setPid((int) ProcessHandle.current().pid())
             .setContainer(start.container())
             .build();
-    this.link = new DealerLink(hello, start.endpoint(), selector, this, System.nanoTime());
+    this.link =
+        new DealerLink(
+            hello, start.endpoint(), start.silenceLimitNs(), selector, this, System.nanoTime());
   }
 
   /** Reads the start from standard input and runs until SIGTERM. */

@@ -27,7 +27,7 @@ final class Options {
 
   /** Null: not set. */
   Boolean failFast() {
-    return (Boolean) topology.get("fail_fast");
+    return topology.get("fail_fast") instanceof Boolean wanted ? wanted : null;
   }
 
   int maxSpoutPending() {

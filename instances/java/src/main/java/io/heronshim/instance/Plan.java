@@ -121,6 +121,19 @@ public final class Plan {
     return tasksOf;
   }
 
+  /** Tasks of a process; none where the plan lacks it. */
+  List<Integer> tasksOfProcess(String id) {
+    List<Integer> tasks = new ArrayList<>();
+    for (PhysicalContainer container : wire.getContainersList()) {
+      for (ProcessPlan process : container.getProcessesList()) {
+        if (process.getId().equals(id)) {
+          process.getExecutorsList().forEach(executor -> tasks.addAll(executor.getTasksList()));
+        }
+      }
+    }
+    return tasks;
+  }
+
   /** A component; throws RemoteProtocolError when there is none. */
   public Component component(String id) {
     Component component = components.get(id);

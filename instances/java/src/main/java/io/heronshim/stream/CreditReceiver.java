@@ -1,5 +1,6 @@
 package io.heronshim.stream;
 
+import io.heronshim.wire.v1.ErrorCode;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -11,7 +12,11 @@ import java.util.TreeMap;
  * nothing waits for its task, one at a time. Credit of an ended link is void; what it brought stays.
  */
 public final class CreditReceiver {
-  private static final long WINDOW_BYTES_MAX = 1 << 20;
+  static final long WINDOW_BYTES_MAX = 1 << 20;
+
+  /** What may come without credit while the pool is not full: a count that is wrong by a frame. */
+  private static final long OVERDRAFT_BYTES_MAX = WINDOW_BYTES_MAX;
+
   private static final long POOL_BYTES = 32 << 20;
   private static final long HISTORY_NS = 500_000_000;
   private static final long KEEPS_UP_NS = 50_000_000;
@@ -35,17 +40,39 @@ public final class CreditReceiver {
   private long heldBytes;
   private long extraBytes;
 
-  /** The stream manager has not enough credit for its next frame, which costs `needBytes`. */
+  /**
+   * The stream manager has not enough credit for its next frame, which costs `needBytes`.
+   *
+   * @throws RemoteProtocolError no frame may cost so much
+   */
   public void onRequest(int task, long needBytes, long nowNs) {
+    if (needBytes < 0 || needBytes > FrameHeader.PAYLOAD_BYTES_MAX) {
+      throw new RemoteProtocolError(
+          "credit of " + Long.toUnsignedString(needBytes) + " bytes was asked for a frame to task "
+              + task + "; a frame has at most " + FrameHeader.PAYLOAD_BYTES_MAX,
+          ErrorCode.ERROR_CODE_TOO_LARGE);
+    }
     Destination destination = destination(task, nowNs);
     destination.need = Math.max(needBytes, FrameHeader.COST_MIN_BYTES);
     serve(task, destination);
   }
 
-  /** A frame arrived and waits. */
+  /**
+   * A frame arrived and waits.
+   *
+   * @throws RemoteProtocolError there was far too little credit for it; nothing is kept
+   */
   public void onFrame(int task, long frameBytes, long nowNs) {
     Destination destination = destination(task, nowNs);
     long cost = FrameHeader.costBytes(frameBytes);
+    long left = destination.outstanding - cost;
+    if (left < 0 && (left < -OVERDRAFT_BYTES_MAX || totalQueuedBytes() > POOL_BYTES)) {
+      throw new RemoteProtocolError(
+          "a frame to task " + task + " costs " + cost + " bytes of credit; of what was granted "
+              + destination.outstanding + " are left, and at most " + OVERDRAFT_BYTES_MAX
+              + " may be overdrawn",
+          ErrorCode.ERROR_CODE_CREDIT);
+    }
     if (destination.queued == 0) {
       destination.busySinceNs = nowNs;
     }
@@ -100,6 +127,10 @@ public final class CreditReceiver {
   public long queuedBytes(int task) {
     Destination destination = destinations.get(task);
     return destination == null ? 0 : destination.queued;
+  }
+
+  private long totalQueuedBytes() {
+    return destinations.values().stream().mapToLong(one -> one.queued).sum();
   }
 
   private Destination destination(int task, long nowNs) {

@@ -22,6 +22,9 @@ public record FrameHeader(
   /** Size of the header. */
   public static final int BYTES = 24;
 
+  /** Most bytes of a payload. */
+  public static final int PAYLOAD_BYTES_MAX = 64 << 20;
+
   /** A frame costs at least this much credit, so that small frames cannot fill a queue. */
   public static final int COST_MIN_BYTES = 1024;
 

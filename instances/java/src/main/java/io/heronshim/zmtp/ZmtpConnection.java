@@ -42,13 +42,15 @@ public final class ZmtpConnection implements Closeable, ZmtpDecoder.Listener {
   /**
    * Connects to a path.
    *
-   * @throws IOException nobody listens there
+   * @throws IOException nobody listens there, or who does has no room for more now
    */
   public ZmtpConnection(String path, Selector selector, long partBytesMax) throws IOException {
     channel = SocketChannel.open(StandardProtocolFamily.UNIX);
     try {
-      channel.connect(UnixDomainSocketAddress.of(path));
       channel.configureBlocking(false);
+      if (!channel.connect(UnixDomainSocketAddress.of(path))) {
+        throw new IOException("too many wait there to be accepted");
+      }
       key = channel.register(selector, SelectionKey.OP_READ, this);
     } catch (IOException | RuntimeException error) {
       channel.close();

@@ -21,6 +21,7 @@ import io.heronshim.wire.v1.ComponentKind;
 import io.heronshim.wire.v1.Credit;
 import io.heronshim.wire.v1.CreditRequest;
 import io.heronshim.wire.v1.DataBatch;
+import io.heronshim.wire.v1.ErrorCode;
 import io.heronshim.wire.v1.Grouping;
 import io.heronshim.wire.v1.GroupingKind;
 import io.heronshim.wire.v1.InputStream;
@@ -50,9 +51,10 @@ class InstanceRuntimeTest {
       new InstanceRuntime(
           new ChildStart(
               "words-1700000000", 1, "split-3", "split", 17, "00", "ipc:///none",
-              List.of(List.of(3)), ""),
+              List.of(List.of(3)), "", Long.MAX_VALUE),
           new SplittableRandom(1),
-          new NoWakeup());
+          new NoWakeup(),
+          plan -> null);
 
   /** Of a runtime without threads. */
   static final class NoWakeup implements InstanceRuntime.Wakeup {
@@ -300,6 +302,77 @@ class InstanceRuntimeTest {
     assertEquals(1, report(frames).getErrorsCount());
     String message = report(frames).getErrors(0).getMessage();
     assertTrue(message.contains("NoClassDefFoundError"), message);
+  }
+
+  private ErrorCode refused(int kind, int destination, byte[] payload) {
+    return assertThrows(
+            RemoteProtocolError.class,
+            () ->
+                runtime.onFrame(
+                    FrameHeader.of(kind, destination, 2, 1), payload, runtime.nowNs()))
+        .code();
+  }
+
+  private static byte[] request(int task, long bytes) {
+    return CreditRequest.newBuilder().addTasks(task).addBytes(bytes).build().toByteArray();
+  }
+
+  private static byte[] credit(long bytes) {
+    return Credit.newBuilder().addTasks(1).addBytes(bytes).build().toByteArray();
+  }
+
+  @Test
+  void faultsOfTheStreamManagerEndTheLinkAndThoseOfTasksDoNot() throws Exception {
+    open(plan("at_least_once", false), (input, out) -> {});
+    byte[] damaged = {(byte) 0xff};
+    assertEquals(ErrorCode.ERROR_CODE_MALFORMED, refused(Kind.CREDIT, 0, damaged));
+    runtime.onFrame(FrameHeader.of(Kind.OUTCOMES, 3, 2, 1), damaged, runtime.nowNs());
+    assertEquals(ErrorCode.ERROR_CODE_TOO_LARGE, refused(Kind.CREDIT_REQUEST, 0, request(3, -1)));
+    assertEquals(
+        ErrorCode.ERROR_CODE_TOO_LARGE,
+        refused(Kind.CREDIT_REQUEST, 0, request(3, FrameHeader.PAYLOAD_BYTES_MAX + 1)));
+    assertEquals(ErrorCode.ERROR_CODE_TASK, refused(Kind.CREDIT_REQUEST, 0, request(1, 1024)));
+    assertEquals(ErrorCode.ERROR_CODE_TASK, refused(Kind.DATA, 1, damaged));
+  }
+
+  @Test
+  void creditBeyondAWindowAndAFrameIsRefused() {
+    open(plan("at_least_once", false), (input, out) -> {});
+    runtime.onFrame(FrameHeader.of(Kind.CREDIT, 0, 0, 1), credit(65 << 20), runtime.nowNs());
+    for (long bytes : new long[] {1, -1, Long.MIN_VALUE, Long.MAX_VALUE}) {
+      assertEquals(ErrorCode.ERROR_CODE_MALFORMED, refused(Kind.CREDIT, 0, credit(bytes)));
+    }
+    runtime.onNewLink();
+    runtime.onFrame(FrameHeader.of(Kind.CREDIT, 0, 0, 1), credit(65 << 20), runtime.nowNs());
+  }
+
+  @Test
+  void dataFarBeyondItsCreditIsRefused() {
+    open(plan("at_least_once", false), (input, out) -> {});
+    byte[] half = new byte[1 << 19];
+    runtime.onFrame(FrameHeader.of(Kind.DATA, 3, 2, 1), half, runtime.nowNs());
+    runtime.onFrame(FrameHeader.of(Kind.DATA, 3, 2, 1), half, runtime.nowNs());
+    assertEquals(ErrorCode.ERROR_CODE_CREDIT, refused(Kind.DATA, 3, new byte[1]));
+  }
+
+  @Test
+  void planWithoutTheTasksOfThisProcessIsRefusedAndTheNextIsTaken() throws Exception {
+    PhysicalPlan good = plan("at_least_once", false);
+    PhysicalPlan.Builder foreign = good.toBuilder().setPlanEpoch(good.getPlanEpoch() + 1);
+    foreign.clearContainers();
+    assertEquals(
+        ErrorCode.ERROR_CODE_MALFORMED, refused(Kind.PLAN, 0, foreign.build().toByteArray()));
+    PhysicalPlan.Builder unreadable = good.toBuilder().setPlanEpoch(good.getPlanEpoch() + 1);
+    unreadable
+        .getTopologyBuilder()
+        .setOptions(ByteString.copyFrom(new byte[] {(byte) 0xc1}));
+    assertEquals(
+        ErrorCode.ERROR_CODE_MALFORMED, refused(Kind.PLAN, 0, unreadable.build().toByteArray()));
+    List<Object> seen = new ArrayList<>();
+    BoltTask task = open(good, (input, out) -> seen.addAll(input.values()));
+    sendLine();
+    run(task);
+    assertEquals(List.of("heron crane"), seen);
   }
 
   @Test

@@ -23,9 +23,10 @@ class SpoutTaskTest {
       new InstanceRuntime(
           new ChildStart(
               "words-1700000000", 1, "lines-2", "lines", 17, "00", "ipc:///none",
-              List.of(List.of(TASK)), ""),
+              List.of(List.of(TASK)), "", Long.MAX_VALUE),
           new SplittableRandom(1),
-          new InstanceRuntimeTest.NoWakeup());
+          new InstanceRuntimeTest.NoWakeup(),
+          plan -> null);
 
   /** Emits the values that it is given, each once. */
   private final class FakeSpout implements SpoutComponent {
