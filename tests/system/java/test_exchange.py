@@ -34,8 +34,8 @@ def recorded(kind: str) -> tuple[bytes, bytes]:
 class Peer:
     """A stream manager that a test plays, and the instance of split-3."""
 
-    def __init__(self, folder: Path, package: Path, launch: dict[str, Any]) -> None:
-        self._launch = {"topology_id": "words-1700000000"} | launch
+    def __init__(self, folder: Path, package: Path, **launch: float) -> None:
+        self._launch = {"topology_id": "words-1700000000", **launch}
         self.router = zmq.Context.instance().socket(zmq.ROUTER)
         self.router.setsockopt(zmq.LINGER, 0)
         self._path = folder / "s"
@@ -150,8 +150,8 @@ def java_plan(split: str = "words.SplitRows") -> Any:
 
 @pytest.fixture
 def peer(request: Any, tmp_path: Path, words_package: Path) -> Iterator[Peer]:
-    """Start an instance; a parameter is what the launch says besides."""
-    made = Peer(tmp_path, words_package, getattr(request, "param", {}))
+    """Start an instance; a parameter has more of Peer's."""
+    made = Peer(tmp_path, words_package, **getattr(request, "param", {}))
     yield made
     made.close()
 
@@ -257,9 +257,7 @@ def foreign_plan() -> bytes:
     ],
     ids=["unreadable", "credit", "task", "plan"],
 )
-def test_faults_of_the_stream_manager_end_the_link(
-    peer: Peer, kind: Kind, payload: bytes
-) -> None:
+def test_faults_of_the_stream_manager_end_the_link(peer: Peer, kind: Kind, payload: bytes) -> None:
     peer.greet()
     peer.execute_a_line()
     peer.send(kind, payload)
@@ -288,3 +286,15 @@ def test_replaced_instance_ends_without_another_hello(peer: Peer) -> None:
         kinds.append(HEADER.unpack(header)[1])
     assert Kind.HELLO not in kinds
     assert "link_refused" in peer.output()
+
+
+def test_exit_in_the_authors_code_is_reported(peer: Peer) -> None:
+    peer.greet("words.Exits")
+    peer.send(Kind.DATA, recorded("DATA")[1], 3, 2)
+    errors: list[Any] = []
+    while not errors:
+        _, report = peer.wait_for(Kind.METRICS)
+        errors += report.errors
+    assert "System.exit was called in the author's code" in errors[0].message
+    assert "words.Exits.execute" in errors[0].detail
+    assert (errors[0].task, peer.process.wait(DEADLINE_S)) == (3, 1), peer.output()

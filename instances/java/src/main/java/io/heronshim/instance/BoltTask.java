@@ -36,7 +36,6 @@ final class BoltTask extends Task {
   private volatile InputTuple current;
   private long nextTickNs = Long.MAX_VALUE;
   private Work work;
-  private volatile boolean working;
 
   /** A batch in execution. */
   private static final class Work {
@@ -105,26 +104,28 @@ final class BoltTask extends Task {
   @Override
   boolean step(long nowNs) {
     boolean ticked = tick(nowNs);
-    if (work == null && !begin(nowNs)) {
-      return ticked;
-    }
-    if (work == null) {
-      return true;
-    }
-    if (work.next > 0 && isHeld(nowNs)) {
-      return ticked;
-    }
-    runChunk(nowNs);
-    return true;
-  }
-
-  private boolean isHeld(long nowNs) {
+    Arrived arrived = null;
+    boolean held;
     runtime.lock().lock();
     try {
-      return runtime.holdsBack(id(), nowNs);
+      held = runtime.holdsBack(id(), nowNs);
+      if (work == null && !held) {
+        arrived = inbox.pollFirst();
+      }
     } finally {
       runtime.lock().unlock();
     }
+    countStep(held, nowNs);
+    if (held || work == null && arrived == null) {
+      return ticked;
+    }
+    if (arrived != null) {
+      begin(arrived);
+    }
+    if (work != null) {
+      runChunk(nowNs);
+    }
+    return true;
   }
 
   private boolean tick(long nowNs) {
@@ -139,19 +140,8 @@ final class BoltTask extends Task {
     return true;
   }
 
-  /** Takes the next batch, if there is one and the task is not held back; drops what is damaged. */
-  private boolean begin(long nowNs) {
-    Arrived arrived;
-    runtime.lock().lock();
-    try {
-      if (inbox.isEmpty() || runtime.holdsBack(id(), nowNs)) {
-        return false;
-      }
-      arrived = inbox.removeFirst();
-      working = true;
-    } finally {
-      runtime.lock().unlock();
-    }
+  /** Reads a batch, to be executed from now on; drops it when it is damaged. */
+  private void begin(Arrived arrived) {
     try {
       DataBatch batch = DataBatches.parse(DataBatch.parser(), arrived.payload(), "DataBatch");
       boolean isJava = context.plan().isJava(arrived.source());
@@ -162,7 +152,6 @@ final class BoltTask extends Task {
       report(error);
       runtime.onBadFrame(arrived.source(), error);
     }
-    return true;
   }
 
   private void runChunk(long nowNs) {
@@ -219,7 +208,6 @@ final class BoltTask extends Task {
   private void consumed(Arrived arrived) {
     runtime.lock().lock();
     try {
-      working = false;
       runtime.onConsumed(id(), arrived.payload().length, arrived.link());
     } finally {
       runtime.lock().unlock();
@@ -251,11 +239,6 @@ final class BoltTask extends Task {
   @Override
   void measure() {
     meter.setUser(bolt.counters(), bolt.gauges());
-  }
-
-  @Override
-  boolean holdsTuples() {
-    return working || !inbox.isEmpty();
   }
 
   // ---- any thread ----

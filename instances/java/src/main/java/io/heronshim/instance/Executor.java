@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.locks.LockSupport;
 
 /** One thread that runs the tasks of one executor, one after another. */
@@ -16,7 +17,7 @@ final class Executor implements Runnable {
   /** Hears that an author's code ended the process. */
   interface OnFailure {
     /** What was thrown is reported already. */
-    void failed(Throwable error);
+    void failed(UserCodeFailed error);
   }
 
   private final InstanceRuntime runtime;
@@ -25,7 +26,11 @@ final class Executor implements Runnable {
   private final List<Integer> ids;
   private final OnFailure onFailure;
   private final Thread thread;
-  private final List<Task> tasks = new ArrayList<>();
+
+  /** Written by the thread itself, read by whoever reports an error. */
+  private final List<Task> tasks = new CopyOnWriteArrayList<>();
+
+  private final List<Task> opened = new ArrayList<>();
   private long measureAtNs;
   private volatile boolean stopping;
 
@@ -63,6 +68,19 @@ final class Executor implements Runnable {
     return !thread.isAlive();
   }
 
+  boolean runsIn(Thread other) {
+    return thread == other;
+  }
+
+  /** Reports what no call of one task threw, as an error of the first. Any thread. */
+  void report(Throwable error) {
+    if (tasks.isEmpty()) {
+      reportUnmade(ids.get(0), error);
+    } else {
+      tasks.get(0).report(error);
+    }
+  }
+
   @Override
   public void run() {
     try {
@@ -73,9 +91,8 @@ final class Executor implements Runnable {
     } catch (UserCodeFailed error) {
       onFailure.failed(error);
     } catch (Throwable error) {
-      Log.error("executor_failed", "process", start.process(), "error", error);
-      error.printStackTrace();
-      onFailure.failed(error);
+      report(error);
+      onFailure.failed(new UserCodeFailed(error));
     }
     close();
   }
@@ -120,6 +137,7 @@ final class Executor implements Runnable {
       try {
         Map<String, Route> routes = Route.make(plan, task.id(), host, runtime.newRandom());
         task.open(new Emitter(runtime, task.context, routes, runtime.newRandom()));
+        opened.add(task);
       } catch (UserCodeFailed error) {
         throw error;
       } catch (Throwable error) {
@@ -130,29 +148,38 @@ final class Executor implements Runnable {
   }
 
   private Task make(int id, Map<String, Object> executorData) {
-    String name = plan.componentOf().get(id);
-    Component component = plan.component(name);
-    Options options = new Options(plan.wire().getTopology(), component);
     try {
-      return make(component, options, id, executorData);
-    } catch (RuntimeException | LinkageError error) {
-      TaskMeter meter =
-          new TaskMeter(id, name, options.errorReportMax(), options.errorReportIntervalNs());
-      meter.error(error, "", runtime.nowNs(), System.currentTimeMillis());
-      runtime.addUnmade(meter);
-      error.printStackTrace();
+      return makeUnguarded(id, executorData);
+    } catch (Throwable error) {
+      reportUnmade(id, error);
       throw new UserCodeFailed(error);
     }
   }
 
-  private Task make(
-      Component component, Options options, int id, Map<String, Object> executorData) {
+  private void reportUnmade(int id, Throwable error) {
+    Options options = options(id);
+    TaskMeter meter =
+        new TaskMeter(
+            id,
+            plan.componentOf().get(id),
+            options.errorReportMax(),
+            options.errorReportIntervalNs());
+    meter.error(error, "", runtime.nowNs(), System.currentTimeMillis());
+    runtime.addUnmade(meter);
+    System.err.println(Log.trace(error));
+  }
+
+  private Options options(int id) {
+    return new Options(
+        plan.wire().getTopology(), plan.component(plan.componentOf().get(id)));
+  }
+
+  private Task makeUnguarded(int id, Map<String, Object> executorData) {
+    Options options = options(id);
+    Component component = plan.component(plan.componentOf().get(id));
     ComponentHost host = runtime.host(plan);
     String name = component.getId();
-    TaskContext context =
-        new TaskContext(
-            plan, start.topologyId(), id, name, ids, start.tasks(), executorData,
-            start.container());
+    TaskContext context = new TaskContext(plan, id, name, executorData, start.container());
     if (component.getKind() == ComponentKind.COMPONENT_KIND_SPOUT) {
       return new SpoutTask(
           runtime, context, options, host.spout(context), failsFast(name, options),
@@ -172,7 +199,7 @@ final class Executor implements Runnable {
   }
 
   private void close() {
-    for (Task task : tasks) {
+    for (Task task : opened) {
       try {
         task.close();
       } catch (Throwable error) {

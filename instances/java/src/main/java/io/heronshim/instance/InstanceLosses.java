@@ -1,18 +1,19 @@
 package io.heronshim.instance;
 
 import io.heronshim.codec.DataBatches;
+import io.heronshim.stream.FailFast;
 import io.heronshim.stream.Frame;
 import io.heronshim.stream.Kind;
 import io.heronshim.stream.RemoteProtocolError;
 import io.heronshim.wire.v1.EventReport;
 import io.heronshim.wire.v1.LossNotice;
 import io.heronshim.wire.v1.LossNoticeAck;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.LinkedHashMap;
+import java.util.Deque;
 import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 
@@ -24,7 +25,8 @@ final class InstanceLosses {
   private static final long REPEAT_NS = 200_000_000;
   private static final int NOTICES_MAX = 64;
   private static final int SEEN_MAX = 4096;
-  private static final int CAUSE_CHARACTERS_MAX = 500;
+  private static final int LINES_MAX = 20;
+  private static final long LINES_NS = 1_000_000_000;
   private static final int EVENTS_MAX = 100;
 
   /** A notice of this process, and when it is sent next. */
@@ -39,10 +41,11 @@ final class InstanceLosses {
 
   private final String prefix;
   private final Collection<Integer> tasks;
-  private final Map<String, Waiting> waiting = new LinkedHashMap<>();
+  private final Deque<Waiting> waiting = new ArrayDeque<>();
   private final Set<String> seen = new LinkedHashSet<>();
   private final List<Frame> acks = new ArrayList<>();
   private final List<EventReport> events = new ArrayList<>();
+  private final LogLimit lines = new LogLimit(LINES_MAX, LINES_NS);
   private Collection<? extends Task> ownTasks = List.of();
   private Plan plan;
   private int number;
@@ -66,21 +69,19 @@ final class InstanceLosses {
       // Before the first plan nothing was sent.
       return;
     }
-    String text = cause;
-    Set<Integer> all = new TreeSet<>(tasks);
+    String before = "";
     if (waiting.size() >= NOTICES_MAX) {
-      Waiting newest = waiting.remove(waiting.keySet().iterator().next());
-      text = newest.notice.getCause() + "; " + cause;
+      before = waiting.removeLast().notice.getCause();
     }
     number++;
     LossNotice notice =
         LossNotice.newBuilder()
             .setId(prefix + "/" + number)
-            .addAllSources(all)
-            .addAllDestinations(all)
-            .setCause(text.substring(0, Math.min(text.length(), CAUSE_CHARACTERS_MAX)))
+            .addAllSources(tasks)
+            .addAllDestinations(tasks)
+            .setCause(FailFast.joinedCause(before, cause))
             .build();
-    waiting.put(notice.getId(), new Waiting(notice));
+    waiting.addLast(new Waiting(notice));
     remember(notice.getId());
     apply(notice, nowNs);
   }
@@ -104,12 +105,12 @@ final class InstanceLosses {
     if (ack.getId().isEmpty()) {
       throw new RemoteProtocolError("LossNoticeAck has no id");
     }
-    waiting.remove(ack.getId());
+    waiting.removeIf(one -> one.notice.getId().equals(ack.getId()));
   }
 
   /** Sends at once what the stream manager has not acknowledged. */
   void onNewLink() {
-    waiting.values().forEach(one -> one.dueNs = 0);
+    waiting.forEach(one -> one.dueNs = 0);
   }
 
   /** Acknowledgements, and the notices that are due. */
@@ -119,7 +120,7 @@ final class InstanceLosses {
     }
     List<Frame> frames = new ArrayList<>(acks);
     acks.clear();
-    for (Waiting one : waiting.values()) {
+    for (Waiting one : waiting) {
       if (nowNs >= one.dueNs) {
         one.dueNs = nowNs + REPEAT_NS;
         frames.add(new Frame(Kind.LOSS_NOTICE, 0, 0, one.notice.toByteArray()));
@@ -130,7 +131,7 @@ final class InstanceLosses {
 
   /** When a notice is to be repeated. */
   long nextDeadlineNs() {
-    return waiting.values().stream().mapToLong(one -> one.dueNs).min().orElse(Long.MAX_VALUE);
+    return waiting.stream().mapToLong(one -> one.dueNs).min().orElse(Long.MAX_VALUE);
   }
 
   /** Trees of a spout failed after their grace. */
@@ -169,7 +170,9 @@ final class InstanceLosses {
   }
 
   private void apply(LossNotice notice, long nowNs) {
-    Log.warning("loss_noticed", "id", notice.getId(), "cause", notice.getCause());
+    if (lines.allows(nowNs)) {
+      Log.warning("loss_noticed", "id", notice.getId(), "cause", notice.getCause());
+    }
     if (plan == null) {
       return;
     }

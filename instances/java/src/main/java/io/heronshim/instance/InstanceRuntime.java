@@ -33,6 +33,7 @@ final class InstanceRuntime {
   private static final long NS_PER_US = 1000;
   private static final long NS_PER_MS = 1_000_000;
   private static final long PAUSE_NS = 2_000_000_000L;
+  private static final long BAD_FRAME_LINE_NS = 1_000_000_000L;
 
   /** A batch for a task that is not open yet. */
   private record Early(int task, byte[] payload, int source) {}
@@ -62,12 +63,14 @@ final class InstanceRuntime {
   private final List<TaskMeter> unmade = new ArrayList<>();
   private final InstanceLosses losses;
   private final Set<Integer> ownTasks;
+  private final LogLimit badFrameLines = new LogLimit(1, BAD_FRAME_LINE_NS);
   private List<Early> early = new ArrayList<>();
   private List<Frame> extra = new ArrayList<>();
   private Outbox outbox;
   private ComponentHost host;
   private Options options;
   private long link = 1;
+  private long badFrameCount;
   private long rowsSinceNs;
   private long nextMetricsNs = Long.MAX_VALUE;
   private volatile Plan plan;
@@ -119,16 +122,28 @@ final class InstanceRuntime {
     try {
       handle(header, payload, nowNs);
     } catch (RemoteProtocolError error) {
-      Log.error("bad_frame", "process", start.process(), "error", error.getMessage());
+      logBadFrame(error, nowNs);
       boolean isOfATask =
           Kind.carriesTuples(header.kind()) && error.code() == ErrorCode.ERROR_CODE_MALFORMED;
       if (!isOfATask) {
         throw error;
       }
-      losses.onLinkLost(
-          "frame of task " + header.source() + " could not be read: " + error.getMessage(), nowNs);
+      losses.onLinkLost(unreadable(header.source(), error), nowNs);
     } finally {
       lock.unlock();
+    }
+  }
+
+  private static String unreadable(int source, RemoteProtocolError error) {
+    return "frame of task " + source + " could not be read: " + error.getMessage();
+  }
+
+  private void logBadFrame(RemoteProtocolError error, long nowNs) {
+    badFrameCount++;
+    if (badFrameLines.allows(nowNs)) {
+      Log.error(
+          "bad_frame", "process", start.process(), "error", error.getMessage(), "count",
+          badFrameCount);
     }
   }
 
@@ -494,8 +509,12 @@ final class InstanceRuntime {
 
   /** A batch could not be read. */
   void onBadFrame(int source, RemoteProtocolError error) {
-    Log.error("bad_frame", "process", start.process(), "error", error.getMessage());
-    onLinkLost(
-        "frame of task " + source + " could not be read: " + error.getMessage(), nowNs());
+    lock.lock();
+    try {
+      logBadFrame(error, nowNs());
+      losses.onLinkLost(unreadable(source, error), nowNs());
+    } finally {
+      lock.unlock();
+    }
   }
 }

@@ -1,5 +1,7 @@
 package io.heronshim.instance;
 
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
 import java.util.Locale;
@@ -42,6 +44,17 @@ public final class Log {
     } catch (RuntimeException | LinkageError | StackOverflowError error) {
       return value.getClass().getName() + " (its text cannot be read)";
     }
+  }
+
+  /** The trace of an author's exception, which may not be able to say it. */
+  static String trace(Throwable error) {
+    StringWriter text = new StringWriter();
+    try {
+      error.printStackTrace(new PrintWriter(text));
+    } catch (RuntimeException | LinkageError | StackOverflowError unreadable) {
+      text.append(text(error));
+    }
+    return text.toString();
   }
 
   private static String value(Object value) {

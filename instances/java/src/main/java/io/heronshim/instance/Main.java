@@ -9,10 +9,13 @@ import java.io.IOException;
 import java.nio.channels.Selector;
 import java.security.SecureRandom;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.SplittableRandom;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 
 /**
  * A Java instance process: the main thread owns the socket, each executor of the plan is a thread of
@@ -23,6 +26,7 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
   private static final long END_MS = 2900;
   private static final long WAIT_NS_MAX = 200_000_000;
   private static final long NS_PER_MS = 1_000_000;
+  private static final Pattern SIGNAL = Pattern.compile("SIG[A-Z]+ handler");
   private static final int EXIT_USER_CODE = 1;
   private static final int EXIT_BAD_START = 2;
 
@@ -69,7 +73,12 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
       return;
     }
     Runtime.getRuntime().addShutdownHook(new Thread(main::onShutdown, "shutdown"));
-    System.exit(main.run());
+    try {
+      System.exit(main.run());
+    } finally {
+      // Not even an error could be told.
+      Runtime.getRuntime().halt(EXIT_USER_CODE);
+    }
   }
 
   private int run() {
@@ -78,10 +87,11 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
         turn();
       }
       end();
-    } catch (IOException | RuntimeException error) {
-      Log.error("instance_failed", "process", start.process(), "error", error);
-      error.printStackTrace();
+    } catch (IOException | RuntimeException | Error error) {
+      // Whatever it is: a process whose socket nobody serves must end.
       exitCode = EXIT_USER_CODE;
+      Log.error("instance_failed", "process", start.process(), "error", error);
+      System.err.println(Log.trace(error));
     } catch (InterruptedException error) {
       Thread.currentThread().interrupt();
     } finally {
@@ -144,6 +154,10 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
     if (ended.getCount() == 0) {
       return;
     }
+    Map<Thread, StackTraceElement[]> threads = Thread.getAllStackTraces();
+    if (threads.keySet().stream().noneMatch(thread -> SIGNAL.matcher(thread.getName()).matches())) {
+      reportExit(threads);
+    }
     stop();
     try {
       if (!ended.await(END_MS, TimeUnit.MILLISECONDS)) {
@@ -153,11 +167,31 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
       Thread.currentThread().interrupt();
     }
     // After a signal the virtual machine would exit with 143: an end that was asked for is 0.
-    boolean isSignal =
-        Thread.getAllStackTraces().keySet().stream()
-            .anyMatch(thread -> thread.getName().equals("SIGTERM handler"));
-    if (isSignal) {
-      Runtime.getRuntime().halt(exitCode);
+    Runtime.getRuntime().halt(exitCode);
+  }
+
+  /** Reports where the author's code ended the process; its executor never returns from there. */
+  private void reportExit(Map<Thread, StackTraceElement[]> threads) {
+    exitCode = EXIT_USER_CODE;
+    IllegalStateException error =
+        new IllegalStateException("System.exit was called in the author's code");
+    Executor known = executors.isEmpty() ? null : executors.get(0);
+    for (Map.Entry<Thread, StackTraceElement[]> entry : threads.entrySet()) {
+      boolean exits =
+          Arrays.stream(entry.getValue())
+              .anyMatch(
+                  frame ->
+                      frame.getClassName().equals("java.lang.Runtime")
+                          && frame.getMethodName().equals("exit"));
+      if (exits) {
+        error.setStackTrace(entry.getValue());
+        for (Executor executor : executors) {
+          known = executor.runsIn(entry.getKey()) ? executor : known;
+        }
+      }
+    }
+    if (known != null) {
+      known.report(error);
     }
   }
 
@@ -186,7 +220,7 @@ public final class Main implements InstanceRuntime.Wakeup, DealerLink.Listener {
     executors.forEach(Executor::begin);
   }
 
-  private void onFailure(Throwable error) {
+  private void onFailure(UserCodeFailed error) {
     Log.error("user_code_failed", "process", start.process(), "error", error.getMessage());
     exitCode = EXIT_USER_CODE;
     stop();

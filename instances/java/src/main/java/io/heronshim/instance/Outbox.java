@@ -59,25 +59,6 @@ final class Outbox {
     return batch;
   }
 
-  /** Rows in open batches that nothing but their age keeps. */
-  boolean hasDue() {
-    for (Target target : targets.values()) {
-      if (target.waiting.isEmpty()) {
-        for (OpenBatch batch : target.batches) {
-          if (batch.rowCount() > 0) {
-            return true;
-          }
-        }
-      }
-    }
-    return false;
-  }
-
-  /** Rows in open batches and frames. */
-  boolean isEmpty() {
-    return frames.isEmpty() && waitingBytes() == 0 && !hasDue();
-  }
-
   /** About how many bytes wait for credit. */
   long waitingBytes() {
     long bytes = 0;

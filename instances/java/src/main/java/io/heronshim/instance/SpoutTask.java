@@ -71,20 +71,21 @@ final class SpoutTask extends Task implements Settled, Outbox.Trees {
   boolean step(long nowNs) {
     List<Acked> ackedNow;
     List<Object> failedNow;
-    boolean mayEmit;
+    boolean held;
     runtime.lock().lock();
     try {
       ackedNow = acked;
       failedNow = failed;
       acked = new ArrayList<>();
       failed = new ArrayList<>();
-      mayEmit = runtime.isActive() && !runtime.holdsBack(id(), nowNs) && !runtime.isPaused(nowNs);
+      held = runtime.holdsBack(id(), nowNs) || runtime.isPaused(nowNs);
     } finally {
       runtime.lock().unlock();
     }
+    countStep(held, nowNs);
     deliver(ackedNow, failedNow);
     boolean turned = turn(runtime.isActive());
-    boolean emitted = active && mayEmit && emitBurst(nowNs);
+    boolean emitted = active && !held && emitBurst(nowNs);
     return emitted || turned || !ackedNow.isEmpty() || !failedNow.isEmpty();
   }
 
@@ -324,10 +325,5 @@ final class SpoutTask extends Task implements Settled, Outbox.Trees {
   void measure() {
     meter.set("pending", pending());
     meter.setUser(spout.counters(), spout.gauges());
-  }
-
-  @Override
-  boolean holdsTuples() {
-    return false;
   }
 }

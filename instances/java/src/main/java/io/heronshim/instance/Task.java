@@ -12,6 +12,7 @@ abstract class Task {
   final TaskMeter meter;
   Emitter emitter;
   private volatile String inHand = "";
+  private long steppedNs;
 
   Task(InstanceRuntime runtime, TaskContext context, Options options) {
     this.runtime = runtime;
@@ -23,6 +24,7 @@ abstract class Task {
             context.component(),
             options.errorReportMax(),
             options.errorReportIntervalNs());
+    this.steppedNs = runtime.nowNs();
   }
 
   int id() {
@@ -36,6 +38,14 @@ abstract class Task {
 
   /** Calls the author's code for about half a millisecond; returns whether anything happened. */
   abstract boolean step(long nowNs);
+
+  /** Counts the time since the last step of a task that waits for others. */
+  final void countStep(boolean held, long nowNs) {
+    if (held) {
+      meter.add("back_pressure_time_us", (nowNs - steppedNs) / 1000);
+    }
+    steppedNs = nowNs;
+  }
 
   /** Calls the author's close or cleanup. */
   abstract void close();
@@ -58,9 +68,6 @@ abstract class Task {
 
   /** Sets gauges before a report. */
   abstract void measure();
-
-  /** Whether it holds tuples that are not settled. */
-  abstract boolean holdsTuples();
 
   // ---- any thread ----
 

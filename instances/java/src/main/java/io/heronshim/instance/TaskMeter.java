@@ -5,8 +5,6 @@ import io.heronshim.wire.v1.ErrorReport;
 import io.heronshim.wire.v1.Merge;
 import io.heronshim.wire.v1.NamedValue;
 import io.heronshim.wire.v1.TaskMetrics;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
@@ -105,7 +103,7 @@ final class TaskMeter {
     String text = cut(sendable(inHand), IN_HAND_CHARACTERS_MAX);
     ErrorReport.Builder report = admit(cause, message, text, nowNs, timeMs);
     if (report != null) {
-      String trace = sendable(trace(error));
+      String trace = sendable(Log.trace(error));
       int from = Math.max(0, trace.length() - DETAIL_CHARACTERS_MAX);
       addError(report.setDetail(trace.substring(from)).build());
     }
@@ -212,16 +210,6 @@ final class TaskMeter {
     } catch (NoSuchAlgorithmException missing) {
       throw new IllegalStateException(missing);
     }
-  }
-
-  private static String trace(Throwable error) {
-    StringWriter text = new StringWriter();
-    try {
-      error.printStackTrace(new PrintWriter(text));
-    } catch (RuntimeException unreadable) {
-      text.append(Log.text(error));
-    }
-    return text.toString();
   }
 
   private static String cut(String text, int charactersMax) {

@@ -8,12 +8,9 @@ import io.heronshim.instance.TaskContext;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.atomic.AtomicBoolean;
 import org.apache.storm.hooks.info.BoltAckInfo;
 import org.apache.storm.hooks.info.BoltExecuteInfo;
 import org.apache.storm.hooks.info.BoltFailInfo;
-import org.apache.storm.hooks.info.EmitInfo;
 import org.apache.storm.task.IBolt;
 import org.apache.storm.task.IOutputCollector;
 import org.apache.storm.task.OutputCollector;
@@ -21,21 +18,15 @@ import org.apache.storm.task.TopologyContext;
 import org.apache.storm.tuple.Tuple;
 
 /** A bolt of Storm's API. */
-final class StormBolt implements BoltComponent {
+final class StormBolt extends StormComponent implements BoltComponent {
   private static final long NS_PER_MS = 1_000_000;
   private final IBolt bolt;
-  private final StormContexts contexts;
-  private final TaskContext task;
-  private final AtomicBoolean prepared = new AtomicBoolean();
-  private final TopologyContext context;
   private final TopologyContext systemContext;
 
   StormBolt(IBolt bolt, StormContexts contexts, TaskContext task) {
+    super(contexts, task);
     this.bolt = bolt;
-    this.contexts = contexts;
-    this.task = task;
-    this.context = contexts.make(task, false, prepared);
-    this.systemContext = contexts.make(task, true, prepared);
+    this.systemContext = contexts.make(task, true, opened);
   }
 
   @Override
@@ -45,13 +36,13 @@ final class StormBolt implements BoltComponent {
         contexts.componentConf(task.component()),
         context,
         new OutputCollector(new Collector(collector)));
-    prepared.set(true);
+    opened.set(true);
   }
 
   @Override
   public void execute(InputTuple input) {
     Tuple tuple = new StormTuple(systemContext, input);
-    if (context.getHooks().isEmpty()) {
+    if (!hasHooks()) {
       bolt.execute(tuple);
       return;
     }
@@ -64,17 +55,7 @@ final class StormBolt implements BoltComponent {
   @Override
   public void cleanup() {
     bolt.cleanup();
-    context.getHooks().forEach(hook -> hook.cleanup());
-  }
-
-  @Override
-  public Map<String, Double> counters() {
-    return contexts.counters(task.task());
-  }
-
-  @Override
-  public Map<String, Double> gauges() {
-    return contexts.gauges(task.task());
+    cleanUpHooks();
   }
 
   /** What the author's collector calls, from any thread. */
@@ -99,12 +80,6 @@ final class StormBolt implements BoltComponent {
       tellHooks(stream, values, List.of(target));
     }
 
-    private void tellHooks(String stream, List<Object> values, List<Integer> tasks) {
-      if (!context.getHooks().isEmpty()) {
-        new EmitInfo(values, stream, task.task(), tasks).applyOn(context);
-      }
-    }
-
     private Collection<Anchor> anchors(Collection<Tuple> tuples) {
       if (tuples == null || tuples.isEmpty()) {
         return List.of();
@@ -119,7 +94,7 @@ final class StormBolt implements BoltComponent {
     @Override
     public void ack(Tuple tuple) {
       StormTuple.ack(tuple, collector);
-      if (!context.getHooks().isEmpty()) {
+      if (hasHooks()) {
         new BoltAckInfo(tuple, task.task(), null).applyOn(context);
       }
     }
@@ -128,7 +103,7 @@ final class StormBolt implements BoltComponent {
     public void fail(Tuple tuple) {
       tuple.getMessageId().getAnchors().forEach(collector::fail);
       collector.countFail();
-      if (!context.getHooks().isEmpty()) {
+      if (hasHooks()) {
         new BoltFailInfo(tuple, task.task(), null).applyOn(context);
       }
     }

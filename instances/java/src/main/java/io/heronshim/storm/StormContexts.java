@@ -181,6 +181,7 @@ final class StormContexts {
             }
           });
     }
+    conf.putAll(files.ownConf(component));
     return conf;
   }
 
@@ -233,7 +234,7 @@ final class StormContexts {
         if (entry.getValue().getValue() instanceof Number number) {
           values.put(entry.getKey(), number.doubleValue());
         }
-      } catch (RuntimeException error) {
+      } catch (RuntimeException | LinkageError | StackOverflowError error) {
         Log.warning("gauge_failed", "task", task, "name", entry.getKey(), "error", error);
       }
     }

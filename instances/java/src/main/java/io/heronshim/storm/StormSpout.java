@@ -4,9 +4,6 @@ import io.heronshim.instance.SpoutCollector;
 import io.heronshim.instance.SpoutComponent;
 import io.heronshim.instance.TaskContext;
 import java.util.List;
-import java.util.Map;
-import java.util.concurrent.atomic.AtomicBoolean;
-import org.apache.storm.hooks.info.EmitInfo;
 import org.apache.storm.hooks.info.SpoutAckInfo;
 import org.apache.storm.hooks.info.SpoutFailInfo;
 import org.apache.storm.spout.ISpout;
@@ -15,18 +12,12 @@ import org.apache.storm.spout.SpoutOutputCollector;
 import org.apache.storm.task.TopologyContext;
 
 /** A spout of Storm's API. */
-final class StormSpout implements SpoutComponent {
+final class StormSpout extends StormComponent implements SpoutComponent {
   private final ISpout spout;
-  private final StormContexts contexts;
-  private final TaskContext task;
-  private final AtomicBoolean opened = new AtomicBoolean();
-  private final TopologyContext context;
 
   StormSpout(ISpout spout, StormContexts contexts, TaskContext task) {
+    super(contexts, task);
     this.spout = spout;
-    this.contexts = contexts;
-    this.task = task;
-    this.context = contexts.make(task, false, opened);
   }
 
   @Override
@@ -57,7 +48,7 @@ final class StormSpout implements SpoutComponent {
   @Override
   public void ack(Object id, double openMs) {
     spout.ack(id);
-    if (!context.getHooks().isEmpty()) {
+    if (hasHooks()) {
       new SpoutAckInfo(id, task.task(), (long) openMs).applyOn(context);
     }
   }
@@ -65,7 +56,7 @@ final class StormSpout implements SpoutComponent {
   @Override
   public void fail(Object id) {
     spout.fail(id);
-    if (!context.getHooks().isEmpty()) {
+    if (hasHooks()) {
       new SpoutFailInfo(id, task.task(), null).applyOn(context);
     }
   }
@@ -73,17 +64,7 @@ final class StormSpout implements SpoutComponent {
   @Override
   public void close() {
     spout.close();
-    context.getHooks().forEach(hook -> hook.cleanup());
-  }
-
-  @Override
-  public Map<String, Double> counters() {
-    return contexts.counters(task.task());
-  }
-
-  @Override
-  public Map<String, Double> gauges() {
-    return contexts.gauges(task.task());
+    cleanUpHooks();
   }
 
   /** What the author's collector calls. */
@@ -105,12 +86,6 @@ final class StormSpout implements SpoutComponent {
     public void emitDirect(int target, String stream, List<Object> values, Object id) {
       collector.emitDirect(target, stream, values, id);
       tellHooks(stream, values, List.of(target));
-    }
-
-    private void tellHooks(String stream, List<Object> values, List<Integer> tasks) {
-      if (!context.getHooks().isEmpty()) {
-        new EmitInfo(values, stream, task.task(), tasks).applyOn(context);
-      }
     }
 
     @Override

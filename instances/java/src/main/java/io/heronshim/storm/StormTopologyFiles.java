@@ -40,15 +40,21 @@ final class StormTopologyFiles {
 
   private final StormTopology topology;
   private final Map<String, Object> conf;
+  private final Map<String, Map<String, Object>> ownConf;
 
-  private StormTopologyFiles(StormTopology topology, Map<String, Object> conf) {
+  private StormTopologyFiles(
+      StormTopology topology,
+      Map<String, Object> conf,
+      Map<String, Map<String, Object>> ownConf) {
     this.topology = topology;
     this.conf = conf;
+    this.ownConf = ownConf;
   }
 
   /** Reads a package; throws IllegalStateException when it cannot be read, naming the file. */
   static StormTopologyFiles read(Plan plan, String topologyId, Path packageDir) {
     Map<String, Object> conf = new HashMap<>(Utils.readDefaultConfig());
+    Map<String, Map<String, Object>> ownConf = new HashMap<>();
     StormTopology topology;
     if (Files.isRegularFile(packageDir.resolve(CODE))) {
       topology = topology(bytes(packageDir.resolve(CODE)));
@@ -56,10 +62,15 @@ final class StormTopologyFiles {
     } else {
       topology = made(plan);
       conf.putAll(RowReader.map(plan.wire().getTopology().getUserConfig().toByteArray()));
+      plan.components()
+          .forEach(
+              component ->
+                  ownConf.put(
+                      component.getId(), RowReader.map(component.getUserConfig().toByteArray())));
     }
     conf.put("storm.id", topologyId);
     conf.putIfAbsent("topology.name", plan.wire().getTopology().getName());
-    return new StormTopologyFiles(topology, conf);
+    return new StormTopologyFiles(topology, conf, ownConf);
   }
 
   StormTopology topology() {
@@ -69,6 +80,11 @@ final class StormTopologyFiles {
   /** Of the whole topology, on Storm's defaults. */
   Map<String, Object> conf() {
     return conf;
+  }
+
+  /** The user's configuration of a component of heronshim's own; Storm's stand in the topology. */
+  Map<String, Object> ownConf(String component) {
+    return ownConf.getOrDefault(component, Map.of());
   }
 
   /** A JSON object, numbers in the classes that this version of Storm gives them. */

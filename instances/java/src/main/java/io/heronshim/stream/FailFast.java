@@ -13,6 +13,7 @@ public final class FailFast {
   private static final int GRACE_LATENCIES = 4;
   private static final int TIMEOUT_SHARE = 4;
   private static final int MARKS_PER_GRACE = 16;
+  private static final int CAUSE_CHARACTERS_MAX = 500;
 
   /** Trees opened at `untilUs` or before fail at `deadlineUs`. */
   public record Mark(long begunUs, long untilUs, long deadlineUs, String cause) {}
@@ -36,24 +37,27 @@ public final class FailFast {
     Mark newest = marks.peekLast();
     long deadlineUs = Math.max(nowUs + grace, newest == null ? 0 : newest.deadlineUs());
     long begunUs = nowUs;
+    String causes = cause;
     if (newest != null && nowUs - newest.begunUs() < grace / MARKS_PER_GRACE) {
       // Notices within this part of a grace share one mark, so that marks are bounded.
       marks.removeLast();
       begunUs = newest.begunUs();
+      causes = joinedCause(newest.cause(), cause);
     }
-    marks.addLast(new Mark(begunUs, nowUs, deadlineUs, cause));
+    marks.addLast(new Mark(begunUs, nowUs, deadlineUs, causes));
+  }
+
+  /** One text for the causes of two losses. */
+  public static String joinedCause(String first, String second) {
+    String both = first.isEmpty() ? second : first + "; " + second;
+    String joined = first.contains(second) ? first : both;
+    return joined.substring(0, Math.min(joined.length(), CAUSE_CHARACTERS_MAX));
   }
 
   /** Returns and forgets the next mark whose grace is over, or null. */
   public Mark takeDue(long nowUs) {
     Mark first = marks.peekFirst();
     return first != null && nowUs >= first.deadlineUs() ? marks.removeFirst() : null;
-  }
-
-  /** When a grace ends; 0 while nothing is marked. */
-  public long nextDeadlineUs() {
-    Mark first = marks.peekFirst();
-    return first == null ? 0 : first.deadlineUs();
   }
 
   /** The time until which open trees are marked; negative while nothing is marked. */

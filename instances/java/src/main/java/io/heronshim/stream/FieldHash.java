@@ -61,7 +61,18 @@ public final class FieldHash {
       }
       return total;
     }
-    return value instanceof Object[] array ? Arrays.deepHashCode(array) : value.hashCode();
+    if (value instanceof Object[] array) {
+      // Other languages get it as a list.
+      return hash(Arrays.asList(array));
+    }
+    return contentHash(value);
+  }
+
+  /** Hash of one value as Storm takes it, arrays by content. */
+  private static int contentHash(Object value) {
+    Object[] one = {value};
+    // Of an array of one value, 31 comes on top.
+    return Arrays.deepHashCode(one) - 31;
   }
 
   /**
@@ -72,9 +83,7 @@ public final class FieldHash {
   public static int[] partialKeyCandidates(List<?> values, int count, boolean asStorm) {
     ByteBuffer key = ByteBuffer.allocate(4 * values.size());
     for (Object value : values) {
-      Object[] one = {value};
-      // Of an array of one value, 31 comes on top.
-      key.putInt(asStorm ? Arrays.deepHashCode(one) - 31 : valueHash(value));
+      key.putInt(asStorm ? contentHash(value) : valueHash(value));
     }
     java.util.Random random = new java.util.Random(Arrays.hashCode(key.array()));
     int first = random.nextInt(count);

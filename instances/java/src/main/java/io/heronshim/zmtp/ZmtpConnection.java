@@ -27,7 +27,12 @@ public final class ZmtpConnection implements Closeable, ZmtpDecoder.Listener {
   private static final int SHORT_BYTES_MAX = 255;
   private static final int READ_BYTES = 256 << 10;
   private static final int READS_PER_TURN = 8;
+
+  /** A write copies what it is given, even where the peer takes little of it. */
   private static final int GATHER = 64;
+
+  private static final int GATHER_BYTES = 256 << 10;
+  private static final int SLICE_BYTES = 64 << 10;
 
   private final SocketChannel channel;
   private final SelectionKey key;
@@ -82,9 +87,11 @@ public final class ZmtpConnection implements Closeable, ZmtpDecoder.Listener {
     ByteBuffer[] some = new ByteBuffer[GATHER];
     while (!out.isEmpty()) {
       int count = 0;
+      int bytes = 0;
       for (ByteBuffer buffer : out) {
         some[count++] = buffer;
-        if (count == GATHER) {
+        bytes += buffer.remaining();
+        if (count == GATHER || bytes >= GATHER_BYTES) {
           break;
         }
       }
@@ -190,7 +197,9 @@ public final class ZmtpConnection implements Closeable, ZmtpDecoder.Listener {
       return;
     }
     queue.add(ByteBuffer.allocate(9).put((byte) (flags | LONG)).putLong(body.length).flip());
-    queue.add(ByteBuffer.wrap(body));
+    for (int from = 0; from < body.length; from += SLICE_BYTES) {
+      queue.add(ByteBuffer.wrap(body, from, Math.min(SLICE_BYTES, body.length - from)));
+    }
   }
 
   private static byte[] name(String text) {

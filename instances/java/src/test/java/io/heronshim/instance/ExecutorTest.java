@@ -4,11 +4,15 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.google.protobuf.ByteString;
+import io.heronshim.codec.DataBatches;
 import io.heronshim.codec.OpaqueValues;
 import io.heronshim.codec.RowWriter;
+import io.heronshim.stream.Frame;
 import io.heronshim.stream.FrameHeader;
 import io.heronshim.stream.Kind;
 import io.heronshim.wire.v1.DataBatch;
+import io.heronshim.wire.v1.ErrorReport;
+import io.heronshim.wire.v1.MetricsReport;
 import io.heronshim.wire.v1.PhysicalPlan;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -159,6 +163,69 @@ class ExecutorTest {
     List<String> till = calls.subList(0, calls.lastIndexOf("execute 3"));
     assertTrue(Collections.indexOfSubList(till, List.of("execute 4", "execute 4")) >= 0);
     assertEquals(1, failed.getCount());
+  }
+
+  /** Runs until the author's code ended the process; returns what is reported of it. */
+  private List<ErrorReport> failWith(Bolts bolts) throws Exception {
+    InstanceRuntime runtime = runtime(bolts);
+    Executor executor = executor(runtime);
+    executor.begin();
+    assertTrue(failed.await(PATIENCE_S, TimeUnit.SECONDS));
+    assertTrue(executor.join(1000 * PATIENCE_S));
+    List<ErrorReport> errors = new ArrayList<>();
+    for (Frame frame : runtime.end(runtime.nowNs())) {
+      if (frame.kind() == Kind.METRICS) {
+        errors.addAll(
+            DataBatches.parse(MetricsReport.parser(), frame.payload(), "MetricsReport")
+                .getErrorsList());
+      }
+    }
+    return errors;
+  }
+
+  @Test
+  void onlyWhatWasOpenedIsClosed() throws Exception {
+    List<ErrorReport> errors =
+        failWith(
+            task ->
+                new FakeBolt(task) {
+                  @Override
+                  public void prepare(BoltCollector collector) {
+                    super.prepare(collector);
+                    if (task == 4) {
+                      throw new IllegalStateException("not I");
+                    }
+                  }
+                });
+    assertEquals(List.of("prepare 3", "prepare 4", "cleanup 3"), calls);
+    assertEquals(List.of(4), errors.stream().map(ErrorReport::getTask).toList());
+  }
+
+  @Test
+  void whatNoTasksCallThrewIsReportedToo() throws Exception {
+    List<ErrorReport> errors =
+        failWith(
+            task ->
+                new FakeBolt(task) {
+                  @Override
+                  public Map<String, Double> gauges() {
+                    throw new AssertionError("this gauge is broken");
+                  }
+                });
+    assertEquals(1, errors.size());
+    assertTrue(errors.get(0).getMessage().contains("this gauge is broken"));
+  }
+
+  @Test
+  void whatTheMakingOfAComponentThrewIsReported() throws Exception {
+    List<ErrorReport> errors =
+        failWith(
+            task -> {
+              throw new StackOverflowError();
+            });
+    assertEquals(List.of(), calls);
+    assertEquals(List.of(3), errors.stream().map(ErrorReport::getTask).toList());
+    assertTrue(errors.get(0).getMessage().contains("StackOverflowError"));
   }
 
   private static void sleep(long millis) {

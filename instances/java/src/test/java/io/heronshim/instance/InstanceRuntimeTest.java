@@ -26,7 +26,9 @@ import io.heronshim.wire.v1.Grouping;
 import io.heronshim.wire.v1.GroupingKind;
 import io.heronshim.wire.v1.InputStream;
 import io.heronshim.wire.v1.Language;
+import io.heronshim.wire.v1.LossNotice;
 import io.heronshim.wire.v1.MetricsReport;
+import io.heronshim.wire.v1.NamedValue;
 import io.heronshim.wire.v1.Outcomes;
 import io.heronshim.wire.v1.OutputStream;
 import io.heronshim.wire.v1.PhysicalPlan;
@@ -126,9 +128,7 @@ class InstanceRuntimeTest {
       PhysicalPlan wire, BiConsumer<InputTuple, BoltCollector> execute, OpaqueValues opaque) {
     runtime.onFrame(FrameHeader.of(Kind.PLAN, 0, 0, 1), wire.toByteArray(), 1);
     Plan plan = Plan.read(wire.toByteArray());
-    TaskContext context =
-        new TaskContext(
-            plan, "words-1700000000", 3, "split", List.of(3), List.of(3), new HashMap<>(), 1);
+    TaskContext context = new TaskContext(plan, 3, "split", new HashMap<>(), 1);
     Options options = new Options(wire.getTopology(), plan.component("split"));
     assertEquals(ComponentKind.COMPONENT_KIND_BOLT, plan.component("split").getKind());
     BoltTask task = new BoltTask(runtime, context, options, new FakeBolt(execute), opaque);
@@ -381,6 +381,49 @@ class InstanceRuntimeTest {
     runtime.onLinkLost("gone", runtime.nowNs());
     assertTrue(runtime.nextDeadlineNs(true) <= runtime.nowNs());
     assertEquals(Long.MAX_VALUE, runtime.nextDeadlineNs(false));
+  }
+
+  @Test
+  void lossesBeyondTheLimitJoinTheNewest() throws Exception {
+    open(plan("at_least_once", false), (input, out) -> {});
+    for (int number = 0; number < 65; number++) {
+      runtime.onLinkLost("cause " + number, runtime.nowNs());
+    }
+    List<String> causes = new ArrayList<>();
+    for (Frame frame : runtime.turn(true, runtime.nowNs())) {
+      if (frame.kind() == Kind.LOSS_NOTICE) {
+        causes.add(
+            DataBatches.parse(LossNotice.parser(), frame.payload(), "LossNotice").getCause());
+      }
+    }
+    assertEquals(64, causes.size());
+    assertEquals("cause 0", causes.get(0));
+    assertEquals("cause 63; cause 64", causes.get(63));
+  }
+
+  @Test
+  void timeWithoutCreditIsCounted() throws Exception {
+    BoltTask task =
+        open(
+            plan("at_least_once", false),
+            (input, out) -> {
+              for (int row = 0; row < 5; row++) {
+                out.emit("default", List.of(input), List.of("heron"));
+              }
+            });
+    sendLine();
+    sendLine();
+    run(task);
+    long heldNs = runtime.nowNs();
+    task.step(heldNs);
+    task.step(heldNs + 10_000_000);
+    MetricsReport report = report(runtime.end(heldNs));
+    double heldUs =
+        report.getTasks(0).getValuesList().stream()
+            .filter(value -> value.getName().equals("back_pressure_time_us"))
+            .mapToDouble(NamedValue::getValue)
+            .sum();
+    assertTrue(heldUs >= 10_000, "held for " + heldUs + " us");
   }
 
   @Test

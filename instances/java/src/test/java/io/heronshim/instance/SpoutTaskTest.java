@@ -82,10 +82,7 @@ class SpoutTaskTest {
     PhysicalPlan wire = InstanceRuntimeTest.plan("at_least_once", false);
     runtime.onFrame(FrameHeader.of(Kind.PLAN, 0, 0, 1), wire.toByteArray(), 1);
     Plan plan = Plan.read(wire.toByteArray());
-    TaskContext context =
-        new TaskContext(
-            plan, "words-1700000000", TASK, "lines", List.of(TASK), List.of(TASK),
-            new HashMap<>(), 1);
+    TaskContext context = new TaskContext(plan, TASK, "lines", new HashMap<>(), 1);
     Options options = new Options(wire.getTopology(), plan.component("lines"));
     SpoutTask task =
         new SpoutTask(runtime, context, options, spout, false, new SplittableRandom(2));
