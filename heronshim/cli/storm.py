@@ -113,11 +113,11 @@ def jar(
     """Run the main of an unmodified jar, whose StormSubmitter then submits to heronshim."""
     as_json = wants_json(output, json)
     java = java_program()
-    options = [_option(item) for item in config or ()]
+    options = [storm_option(item) for item in config or ()]
     interrupt_on_signals()
     with Steps(quiet=as_json).step("storm-client") as say:
         say("all jars are there" if not fetch_client_jars(say) else "fetched")
-    with tempfile.TemporaryDirectory(prefix="jar-", dir=_folder()) as name:
+    with tempfile.TemporaryDirectory(prefix="jar-", dir=private_folder()) as name:
         command = [java, *JVM_OPTIONS, f"-Dstorm.jar={jar.resolve()}"]
         command += [f"-Dstorm.options={','.join(options)}"] if options else []
         paths = [*client_jars(), jar.resolve(), Path(name)]
@@ -157,7 +157,7 @@ def _kill(process: asyncio.subprocess.Process) -> None:
         process.kill()
 
 
-def _option(text: str) -> str:
+def storm_option(text: str) -> str:
     """Return KEY=VALUE as Storm's client reads it from the property storm.options."""
     key, equals, value = text.partition("=")
     if not key or not equals:
@@ -166,7 +166,8 @@ def _option(text: str) -> str:
     return f"{quote(key, safe='')}={quote(value, safe='')}"
 
 
-def _folder() -> Path:
+def private_folder() -> Path:
+    """Return the folder of what runs for one command only."""
     folder = home_folder() / FOLDER
     with usable(folder):
         folder.mkdir(mode=0o700, exist_ok=True)

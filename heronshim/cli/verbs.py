@@ -37,6 +37,7 @@ VERBS: dict[str, Verb] = {
     "config": Verb("config", "List, show and set options; show which ones take effect."),
     "nimbus": Verb("nimbus", "Serve Storm's own clients, such as storm jar, as Nimbus does."),
     "storm": Verb("storm", "Do what Storm's own program does: storm jar, list, kill, activate."),
+    "compat": Verb("compat", "Say what of Storm a jar uses, and how it runs here: compat check."),
     "setup": Verb("setup", "Fetch what components in other languages need: setup java."),
     "completion": Verb("completion", "Print the completion script of a shell."),
     "stmgr": Verb("daemons", "Run a stream manager alone; for tests against scripted peers."),

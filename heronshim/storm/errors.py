@@ -39,3 +39,7 @@ class KeyNotFoundError(NimbusError):
     """There is no such blob."""
 
     name = "KeyNotFoundException"
+
+
+class MainError(HeronshimError):
+    """An author's main, or what looked into what it made, did not do what it was started for."""

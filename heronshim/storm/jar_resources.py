@@ -6,7 +6,9 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
+from heronshim.core.io.regular_file import open_regular
 from heronshim.core.io.zip_input import COMPRESSIONS, ZIP_DAMAGE, BoundedReads
+from heronshim.errors import ConfigError
 from heronshim.storm.errors import InvalidTopologyError
 
 if TYPE_CHECKING:
@@ -47,6 +49,24 @@ def unpack_resources(jar: Path, folder: Path) -> dict[str, Path]:
         msg = f"The jar cannot be read: {error}; build it anew"
         raise InvalidTopologyError(msg) from error
     return found
+
+
+def entry_names(jar: Path) -> list[str]:
+    """Return the paths in a jar.
+
+    Raises:
+        ConfigError: it is no jar, or damaged.
+    """
+    try:
+        with (
+            # A pipe has no end to wait for.
+            open_regular(jar) as file,
+            zipfile.ZipFile(BoundedReads(file, DIRECTORY_BYTES_MAX)) as archive,
+        ):
+            return archive.namelist()
+    except (*ZIP_DAMAGE, OSError) as error:
+        msg = f"{jar} cannot be read as a jar: {error}; build it anew"
+        raise ConfigError(msg) from error
 
 
 def _checked(entries: list[zipfile.ZipInfo]) -> list[zipfile.ZipInfo]:

@@ -12,6 +12,7 @@ import typer
 
 from heronshim.cli.main import VerbGroup, app, command_module
 from heronshim.cli.verbs import VERBS
+from heronshim.storm.compat_table import markdown
 
 LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
 
@@ -32,7 +33,7 @@ def command_of(verb: str) -> Any:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_verb_exists_with_the_help_of_the_table(verb: str) -> None:
-    if verb in ("config", "setup", "storm"):
+    if verb in ("compat", "config", "setup", "storm"):
         assert command_module(verb).app is not None
         return
     command = command_of(verb)
@@ -92,3 +93,8 @@ def test_documents_of_options_are_current(root: Path) -> None:
     spec.loader.exec_module(module)
     written = (root / "docs" / "configuration.md").read_text()
     assert written == module.document(), "type: .venv/bin/python docs/generate_configuration.py"
+
+
+def test_document_of_what_runs_of_storm_is_current(root: Path) -> None:
+    table = markdown()
+    assert table in (root / "docs" / "storm.md").read_text(), f"docs/storm.md lacks:\n{table}"

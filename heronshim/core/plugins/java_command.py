@@ -41,14 +41,7 @@ def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
     Raises:
         ConfigError: there is no Java, or jars are missing; says what to do.
     """
-    folders = [_BUILT, _INSTALLED, cache_folder() / "java"]
-    jar = _first_file([folder / _JAR for folder in folders])
-    if jar is None:
-        msg = (
-            f"instances in java cannot be started: {_JAR} is in none of "
-            f"{', '.join(map(str, folders))}; build it in a clone with: make java"
-        )
-        raise ConfigError(msg)
+    jar = instance_jar()
     storm = _storm_folder()
     memory: tuple[str, ...] = ()
     if ram_bytes:
@@ -60,6 +53,23 @@ def java_argv(ram_bytes: int = 0) -> tuple[str, ...]:
         msg = f"instances in java cannot be started: {error}"
         raise ConfigError(msg) from error
     return (java, *memory, *_FLAGS, "-cp", class_path, _MAIN)
+
+
+def instance_jar() -> Path:
+    """Return the jar of the Java instance.
+
+    Raises:
+        ConfigError: there is none; says what to do.
+    """
+    folders = [_BUILT, _INSTALLED, cache_folder() / "java"]
+    jar = _first_file([folder / _JAR for folder in folders])
+    if jar is None:
+        msg = (
+            f"instances in java cannot be started: {_JAR} is in none of "
+            f"{', '.join(map(str, folders))}; build it in a clone with: make java"
+        )
+        raise ConfigError(msg)
+    return jar
 
 
 def cache_folder() -> Path:
@@ -92,7 +102,7 @@ def java_program() -> str:
             "(Debian: default-jre-headless)"
         )
         raise ConfigError(msg)
-    version = _version(Path(found))
+    version = java_version(found)
     if version and version < JAVA_VERSION_MIN:
         msg = f"{found} is Java {version}; set JAVA_HOME to Java {JAVA_VERSION_MIN} or newer"
         raise ConfigError(msg)
@@ -117,10 +127,10 @@ def _first_file(paths: list[Path]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _version(java: Path) -> int:
+def java_version(java: str) -> int:
     """Return the feature version by the file `release` of its folder; 0 if that does not say."""
     try:
-        text = (java.resolve().parents[1] / "release").read_text("utf-8", "replace")
+        text = (Path(java).resolve().parents[1] / "release").read_text("utf-8", "replace")
     except OSError:
         return 0
     match = re.search(r'^JAVA_VERSION="(?:1\.)?(\d+)', text, re.MULTILINE)
