@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from heronshim.cli.output import note
 from heronshim.core.io.control_client import ControlClient
 from heronshim.core.io.tokens import read_secret
 from heronshim.core.master.messages import ALL_CONTAINERS, CommandKind, CommandReply
-from heronshim.errors import NotFoundError
+from heronshim.errors import HeronshimError, NotFoundError
 
 if TYPE_CHECKING:
     from heronshim.cli.engine import Running
@@ -19,6 +20,9 @@ ASK_TIMEOUT_S = 10.0
 def connect(running: Running) -> ControlClient:
     """Return a new link to a topology's TMaster; the caller closes it.
 
+    Where there is no TMaster the scheduler is asked once what runs: it starts what died and has
+    nobody left that would start it.
+
     Raises:
         NotFoundError: nothing of the topology is on this host any more.
     """
@@ -27,7 +31,20 @@ def connect(running: Running) -> ControlClient:
     except NotFoundError as error:
         msg = f'nothing of topology "{running.name}" is left on this host; kill it'
         raise NotFoundError(msg) from error
-    return ControlClient(running.tmaster_endpoint, running.record.id, secret, running.name)
+    asked = False
+
+    def locate() -> str | None:
+        nonlocal asked
+        endpoint = running.tmaster_endpoint()
+        if endpoint is None and not asked:
+            asked = True
+            try:
+                running.engine.scheduler(running.name).status()
+            except HeronshimError as error:
+                note(f"the scheduler cannot be asked: {error}")
+        return endpoint
+
+    return ControlClient(locate, running.record.id, secret, running.name)
 
 
 def ask(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heronshim.storm.client_jars import VERSION
+from heronshim.core.plugins.java_command import STORM_VERSION
 from heronshim.storm.interface import Struct, nimbus_interface
 from tests.system.storm.conftest import HERE, JVM_S, class_path, compile_java
 
@@ -22,7 +22,7 @@ def described(
     client_path: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], set[str]]:
     """Lines that Describe prints, by their first two words."""
-    [jar] = [path for path in client_path if path.name == f"storm-client-{VERSION}.jar"]
+    [jar] = [path for path in client_path if path.name == f"storm-client-{STORM_VERSION}.jar"]
     classes = compile_java(HERE / "Describe.java", client_path, tmp_path_factory.mktemp("d"))
     paths = class_path([classes, *client_path])
     words = ["java", "-cp", paths, "Describe", str(jar), "org.apache.storm.generated"]
