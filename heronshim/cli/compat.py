@@ -24,7 +24,15 @@ from heronshim.cli.output import (
     wants_json,
 )
 from heronshim.cli.progress import Steps, interrupt_on_signals
-from heronshim.cli.storm import JVM_OPTIONS, private_folder, storm_option
+from heronshim.cli.storm import (
+    JVM_OPTIONS,
+    ArgumentsArgument,
+    ConfigOption,
+    JarArgument,
+    MainArgument,
+    private_folder,
+    storm_option,
+)
 from heronshim.core.plugins.java_command import instance_jar, java_program, java_version
 from heronshim.errors import ConfigError, DeadlineError, HeronshimError, nearest
 from heronshim.storm.client_jars import client_jars, fetch_client_jars
@@ -80,16 +88,10 @@ def _compat() -> None:
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
 )
 def check(
-    jar: Annotated[
-        Path, typer.Argument(metavar="JAR", exists=True, dir_okay=False, help="The author's jar.")
-    ],
-    main: Annotated[str, typer.Argument(metavar="CLASS", help="The class whose main submits.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="Given to main.")
-    ] = None,
-    config: Annotated[
-        list[str] | None, typer.Option("-c", metavar="KEY=VALUE", help="Storm configuration.")
-    ] = None,
+    jar: JarArgument,
+    main: MainArgument,
+    arguments: ArgumentsArgument = None,
+    config: ConfigOption = None,
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Seconds until main must have submitted.")
     ] = 60.0,
@@ -236,7 +238,7 @@ def _report(
             raise failure
         notes.append(note("no_submit", str(failure)))
     elif found.end.cause is not Cause.EXIT:
-        notes.append(note("goes_on", found.end.how))
+        notes.append(note("goes_on"))
     elif found.end.exit_code != 0:
         notes.append(note("main_failed", _told(found.end)))
     return Report(str(jar), main, api, evidence, topologies, tuple(notes))

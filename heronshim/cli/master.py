@@ -20,8 +20,8 @@ ASK_TIMEOUT_S = 10.0
 def connect(running: Running) -> ControlClient:
     """Return a new link to a topology's TMaster; the caller closes it.
 
-    Where there is no TMaster the scheduler is asked once what runs: it starts what died and has
-    nobody left that would start it.
+    Whenever there is no TMaster any more the scheduler is asked what runs: it starts what died
+    and has nobody left that would start it.
 
     Raises:
         NotFoundError: nothing of the topology is on this host any more.
@@ -36,7 +36,9 @@ def connect(running: Running) -> ControlClient:
     def locate() -> str | None:
         nonlocal asked
         endpoint = running.tmaster_endpoint()
-        if endpoint is None and not asked:
+        if endpoint is not None:
+            asked = False
+        elif not asked:
             asked = True
             try:
                 running.engine.scheduler(running.name).status()

@@ -48,6 +48,16 @@ JVM_OPTIONS = (
 END_WAIT_S = 10.0
 """From a signal that main was given to its end."""
 COLUMNS = ("Topology_name", "Status", "Num_tasks", "Num_workers", "Uptime_secs", "Owner")
+JarArgument = Annotated[
+    Path, typer.Argument(metavar="JAR", exists=True, dir_okay=False, help="The author's jar.")
+]
+MainArgument = Annotated[str, typer.Argument(metavar="CLASS", help="The class whose main submits.")]
+ArgumentsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="Given to main.")
+]
+ConfigOption = Annotated[
+    list[str] | None, typer.Option("-c", metavar="KEY=VALUE", help="Storm configuration.")
+]
 app = typer.Typer(rich_markup_mode=None, help="Do what Storm's own program does.")
 app.command("activate")(activate)
 app.command("deactivate")(deactivate)
@@ -97,16 +107,10 @@ def kill(
     context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True},
 )
 def jar(
-    jar: Annotated[
-        Path, typer.Argument(metavar="JAR", exists=True, dir_okay=False, help="The author's jar.")
-    ],
-    main: Annotated[str, typer.Argument(metavar="CLASS", help="The class whose main submits.")],
-    arguments: Annotated[
-        list[str] | None, typer.Argument(metavar="[ARGUMENT]...", help="Given to main.")
-    ] = None,
-    config: Annotated[
-        list[str] | None, typer.Option("-c", metavar="KEY=VALUE", help="Storm configuration.")
-    ] = None,
+    jar: JarArgument,
+    main: MainArgument,
+    arguments: ArgumentsArgument = None,
+    config: ConfigOption = None,
     output: OutputOption = Output.TABLE,
     json: JsonOption = False,
 ) -> None:

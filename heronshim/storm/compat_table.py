@@ -145,9 +145,7 @@ FEATURES: dict[str, Feature] = {
         "its task cannot start",
         "see the reason",
     ),
-    "goes_on": Feature(
-        "a main that goes on after its submit", _RUNS, "the check ended it", "nothing"
-    ),
+    "goes_on": Feature("a main that goes on after its submit", _RUNS, "the check ended it", ""),
     "main_failed": Feature(
         "a main that fails after its submit", _NOTES, "the topology stays", "see the reason"
     ),

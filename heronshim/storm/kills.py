@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,9 +80,7 @@ class Kills:
         name, topology_id = key
         try:
             if wait_s:
-                # A topology whose TMaster does not answer is removed all the same.
-                with suppress(HeronshimError):
-                    self._cluster.switch(name, active=False)
+                self._deactivate(name)
                 self._wait(key)
             self._cluster.kill(name, topology_id)
             log_event("INFO", "topology_killed", topology=name)
@@ -94,6 +91,13 @@ class Kills:
         finally:
             with self._changed:
                 del self._kills[key]
+
+    def _deactivate(self, name: str) -> None:
+        """Stop the spouts; a topology whose TMaster does not answer is removed all the same."""
+        try:
+            self._cluster.switch(name, active=False)
+        except HeronshimError as error:
+            log_event("WARNING", "topology_not_deactivated", topology=name, cause=error)
 
     def _wait(self, key: Key) -> None:
         with self._changed:

@@ -214,7 +214,7 @@ def test_a_main_may_submit_several_and_go_on(jar: Path) -> None:
     ended = check(jar, "odd.Odd", "two")
     assert ended.code == OK, ended.error
     assert [item["name"] for item in ended.report["topologies"]] == ["first", "second"]
-    assert ended.notes() == {"goes_on": ("runs", "SIGKILL")}
+    assert ended.notes() == {"goes_on": ("runs", "")}
 
 
 def damaged(jar: Path, how: str, folder: Path) -> Path:
