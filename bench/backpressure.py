@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ SLOW: tuple[tuple[str, dict[str, str]], ...] = (
     # A frame of it takes 2 ms to come.
     ("5 MB, at least once", {"BYTES": "5000000", "SLOW_S": "2"}),
 )
+OTHER = {"as fast as it can": "inf", "at 200,000/s": "200000"}
+"""What the source of the path beside a slow one emits: all that two cores carry, or less."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,13 @@ def main(words: list[str] | None = None) -> None:
         slow.append({"name": name, **asdict(window)})
         print(f"{name}: {window.busy_share:.1%} of its capacity, {window}", flush=True)
     pairs = []
-    for turn in range(options.runs):
+    for turn, (name, right_per_s) in product(range(options.runs), OTHER.items()):
         rates = {}
+        values = {"SLOW_S": slow_s, "RIGHT_PER_S": right_per_s}
         for topology in ("Alone", "TwoPaths"):
-            window = run(topology, {"SLOW_S": slow_s}, "fast", options.warm, options.window)
+            window = run(topology, values, "fast", options.warm, options.window)
             rates[topology] = window.executed_per_s
-        pairs.append({**rates, "kept": rates["TwoPaths"] / rates["Alone"]})
+        pairs.append({"name": name, **rates, "kept": rates["TwoPaths"] / rates["Alone"]})
         print(f"two paths, run {turn + 1} of {options.runs}: {pairs[-1]}", flush=True)
     result = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -83,7 +87,9 @@ def main(words: list[str] | None = None) -> None:
         "flood_per_s": flood,
         "slow": slow,
         "pairs": pairs,
-        "other_path_kept": spread([pair["kept"] for pair in pairs]),
+        "other_path_kept": {
+            name: spread([pair["kept"] for pair in pairs if pair["name"] == name]) for name in OTHER
+        },
         "load": os.getloadavg()[0],
     }
     RESULTS.mkdir(exist_ok=True)
@@ -152,12 +158,12 @@ def table(result: dict[str, Any]) -> str:
     ]
     lines += [
         "",
-        "| other path, run | tuples/s alone | beside a slow path | kept |",
+        "| other path | tuples/s alone | beside a slow path | kept |",
         "| --- | --- | --- | --- |",
     ]
     lines += [
-        f"| {number} | {pair['Alone']:,.0f} | {pair['TwoPaths']:,.0f} | {pair['kept']:.1%} |"
-        for number, pair in enumerate(result["pairs"], 1)
+        f"| {pair['name']} | {pair['Alone']:,.0f} | {pair['TwoPaths']:,.0f} | {pair['kept']:.1%} |"
+        for pair in sorted(result["pairs"], key=lambda pair: pair["name"])
     ]
     return "\n".join(lines)
 

@@ -1,12 +1,14 @@
 """Spouts that emit as fast as they are called, bolts far too slow; each writes down its counts.
 
 Parameters come from the environment of `heronshim submit`: FLOOD_FOLDER, and of the topology
-`Flood` FLOOD_BYTES, FLOOD_SLOW_S, FLOOD_DELIVERY, FLOOD_POLICY, FLOOD_CONTAINERS.
+`Flood` FLOOD_BYTES, FLOOD_SLOW_S, FLOOD_DELIVERY, FLOOD_POLICY, FLOOD_CONTAINERS,
+FLOOD_RIGHT_PER_S.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -18,6 +20,7 @@ from heronshim.api import Bolt, Context, Spout, Topology, TopologyBuilder, Tuple
 FOLDER = os.environ.get("FLOOD_FOLDER", "")
 BYTES = int(os.environ.get("FLOOD_BYTES", "16"))
 SLOW_S = float(os.environ.get("FLOOD_SLOW_S", "0.01"))
+RIGHT_PER_S = float(os.environ.get("FLOOD_RIGHT_PER_S", "inf"))
 NOTE_S = 0.2
 
 
@@ -41,19 +44,23 @@ class Ledger:
 
 
 class Floods(Spout):
-    """Emits values of `size` bytes as fast as it is called."""
+    """Emits values of `size` bytes as fast as it is called, or `per_s` a second."""
 
     outputs = ["text"]
 
-    def __init__(self, size: int, ids: bool = True) -> None:
+    def __init__(self, size: int, ids: bool = True, per_s: float = math.inf) -> None:
         self._value = b"x" * size
         self._ids = ids
+        self._per_s = per_s
         self._number = 0
 
     def open(self, config: Mapping[str, Any], context: Context) -> None:
         self._ledger = Ledger(context)
+        self._begun_s = time.monotonic()
 
     def next_tuple(self) -> None:
+        if self._number >= self._per_s * (time.monotonic() - self._begun_s):
+            return
         self._number += 1
         self.emit([self._value], id=self._number if self._ids else None)
         self._ledger.add("emitted")
@@ -159,7 +166,7 @@ class TwoPaths(Topology):
 
     options = OPTIONS
     left = Floods.spec(args={"size": BYTES})
-    right = Floods.spec(args={"size": BYTES})
+    right = Floods.spec(args={"size": BYTES, "per_s": RIGHT_PER_S})
     slow = Slow.spec(inputs=[left], args={"seconds": SLOW_S})
     fast = Fast.spec(inputs=[right])
 
@@ -168,7 +175,7 @@ class Alone(Topology):
     """The path of TwoPaths that nothing slows down, without the other."""
 
     options = OPTIONS
-    right = Floods.spec(args={"size": BYTES})
+    right = Floods.spec(args={"size": BYTES, "per_s": RIGHT_PER_S})
     fast = Fast.spec(inputs=[right])
 
 
