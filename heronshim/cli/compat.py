@@ -113,17 +113,20 @@ def check(
         say("all jars are there" if not fetch_client_jars(say) else "fetched")
     with tempfile.TemporaryDirectory(prefix="check-", dir=private_folder()) as name:
         folder = Path(name)
-        base = [java, *JVM_OPTIONS, *_limits(folder)]
         with steps.step("main") as say:
-            command = [*base, f"-Dstorm.jar={jar.resolve()}"]
+            command = [java, *JVM_OPTIONS, *_limits(folder), f"-Dstorm.jar={jar.resolve()}"]
             command += [f"-Dstorm.options={','.join(options)}"] if options else []
             paths = [*client_jars(), jar.resolve(), folder]
             command += ["-cp", _class_path(paths), main, *(arguments or ())]
             found = asyncio.run(_record(command, folder, timeout))
             say(f"{found.end.how}, {len(found.submissions)} topologies")
+    # Another folder: main could have put anything into its own.
+    with tempfile.TemporaryDirectory(prefix="check-", dir=private_folder()) as name:
+        folder = Path(name)
         with steps.step("inspect"):
             paths = [instance, *client_jars(), jar.resolve()]
-            command = [*base, "-cp", _class_path(paths), MAIN_CLASS, name, str(jar.resolve())]
+            command = [java, *JVM_OPTIONS, *_limits(folder), "-cp", _class_path(paths)]
+            command += [MAIN_CLASS, name, str(jar.resolve())]
             facts, objects = asyncio.run(_inspect(command, folder, found.submissions))
     report = _report(jar, main, found, facts, objects, names, java_version(java))
     if as_json:

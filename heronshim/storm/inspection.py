@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from heronshim.core.io.regular_file import read_regular
 from heronshim.errors import StateError
 
 FILE_BYTES_MAX = 64 << 20
@@ -83,11 +84,7 @@ def read_facts(file: Path, kind: type[_Facts]) -> _Facts | None:
         StateError: it is something else: code of the author's wrote there.
     """
     try:
-        with file.open("rb") as opened:
-            text = opened.read(FILE_BYTES_MAX + 1)
-        if len(text) > FILE_BYTES_MAX:
-            msg = f"{file.name} has over {FILE_BYTES_MAX} bytes"
-            raise StateError(msg)
+        text = read_regular(file, FILE_BYTES_MAX, follow_links=False)
         return msgspec.json.decode(text, type=kind)
     except FileNotFoundError:
         return None

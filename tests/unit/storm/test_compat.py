@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from heronshim.errors import StateError
 from heronshim.storm.compat import (
     Report,
     TopologyReport,
@@ -219,5 +221,13 @@ def test_facts_that_somebody_else_wrote_are_refused(tmp_path: Path) -> None:
     assert read_facts(file, JarFacts) is None
     for text in ("", "[]", '{"classes": "3"}', '{"classes": 1, "newest_class_version": 1'):
         file.write_text(text)
-        with pytest.raises(Exception, match=r"jar\.json, what the inspection wrote"):
+        with pytest.raises(StateError, match=r"jar\.json, what the inspection wrote"):
             read_facts(file, JarFacts)
+    file.unlink()
+    os.mkfifo(file)
+    with pytest.raises(StateError, match="is no regular file"):
+        read_facts(file, JarFacts)
+    file.unlink()
+    file.symlink_to("/dev/zero")
+    with pytest.raises(StateError, match="is no regular file"):
+        read_facts(file, JarFacts)
